@@ -1,0 +1,223 @@
+/* Engine.IO as a product of its own: eio_server_* of carafe/engineio.h.
+ *
+ * The core calls back from the loop; the program's callbacks run as coroutines, one after the
+ * other for each session, so what comes while one waits is queued. */
+#include <string.h>
+
+#include "app/options.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "engineio/session.h"
+
+struct eio_server {
+    eio_core core;
+    void (*on_open)(eio_socket *sock, void *arg);
+    void (*on_message)(eio_socket *sock, const void *data, size_t len, bool is_binary, void *arg);
+    void (*on_close)(eio_socket *sock, const char *reason, void *arg);
+    void *arg;
+};
+
+/* Jobs of a paused session wait in memory; above this many its client is not read on. */
+enum { JOB_COUNT_MAX = 1000 };
+
+typedef enum job_type { JOB_OPEN, JOB_MESSAGE, JOB_CLOSE } job_type;
+
+typedef struct job {
+    list link;
+    job_type type;
+    bool is_binary;
+    const char *reason;
+    size_t len;
+    uint8_t data[];
+} job;
+
+/* What a session has beside it; eio_socket.user points here. */
+typedef struct api_socket {
+    eio_socket *sock; /* one reference */
+    eio_server *server;
+    list jobs;
+    size_t job_count;
+    bool is_running; /* a coroutine works the jobs off */
+    void *user;
+} api_socket;
+
+static void run_job(api_socket *api, const job *j)
+{
+    eio_server *server = api->server;
+    if (j->type == JOB_OPEN && server->on_open)
+        server->on_open(api->sock, server->arg);
+    else if (j->type == JOB_MESSAGE && server->on_message)
+        server->on_message(api->sock, j->data, j->len, j->is_binary, server->arg);
+    else if (j->type == JOB_CLOSE && server->on_close)
+        server->on_close(api->sock, j->reason, server->arg);
+}
+
+static void work(void *arg)
+{
+    api_socket *api = arg;
+    list *node;
+    bool is_over = false;
+    while ((node = list_pop_front(&api->jobs)) != NULL) {
+        job *j = LIST_ENTRY(node, job, link);
+        run_job(api, j);
+        is_over = j->type == JOB_CLOSE;
+        mem_free(j);
+        if (--api->job_count == JOB_COUNT_MAX / 2)
+            eio_socket_resume(api->sock);
+    }
+    api->is_running = false;
+    if (!is_over)
+        return;
+    eio_socket_unref(api->sock);
+    mem_free(api);
+}
+
+static void add_job(api_socket *api, job_type type, const void *data, size_t len, bool is_binary,
+                    const char *reason)
+{
+    job *j = mem_alloc(sizeof(*j) + len);
+    if (!j) {
+        eio_socket_end(api->sock, "transport error");
+        return;
+    }
+    *j = (job){ .type = type, .is_binary = is_binary, .reason = reason, .len = len };
+    if (len)
+        memcpy(j->data, data, len);
+    list_push_back(&api->jobs, &j->link);
+    if (++api->job_count == JOB_COUNT_MAX)
+        eio_socket_pause(api->sock);
+    if (api->is_running)
+        return;
+    api->is_running = true;
+    if (worker_spawn(api->sock->shard->worker, work, api) == 0)
+        return;
+    /* No stack to wait on: the callback runs right here, which beats losing it. It must not wait. */
+    log_line(LOG_ENGINEIO, LOG_ERROR, "no coroutine left for a callback");
+    work(api);
+}
+
+static void on_open(eio_socket *sock)
+{
+    api_socket *api = mem_zalloc(sizeof(*api));
+    if (!api) {
+        eio_socket_end(sock, "transport error");
+        return;
+    }
+    api->sock = eio_socket_ref(sock);
+    api->server = sock->shard->core->owner;
+    list_init(&api->jobs);
+    sock->user = api;
+    add_job(api, JOB_OPEN, NULL, 0, false, NULL);
+}
+
+static void on_message(eio_socket *sock, uint8_t *data, size_t len, bool is_binary)
+{
+    if (sock->user)
+        add_job(sock->user, JOB_MESSAGE, data, len, is_binary, NULL);
+}
+
+static void on_close(eio_socket *sock, const char *reason)
+{
+    if (sock->user)
+        add_job(sock->user, JOB_CLOSE, NULL, 0, false, reason);
+}
+
+static const eio_events api_events = {
+    .on_open = on_open,
+    .on_message = on_message,
+    .on_close = on_close,
+};
+
+static void on_app_free(app_extension *ext)
+{
+    eio_core *core = LIST_ENTRY(ext, eio_core, ext);
+    eio_server_free(core->owner);
+}
+
+eio_server *eio_server_new_with(carafe_app *app, const eio_server_options *options)
+{
+    eio_server_options o;
+    if (!app || options_read(&o, sizeof(o), options) < 0) {
+        log_line(LOG_ENGINEIO, LOG_ERROR, "eio_server_new: no app, or options of another version");
+        return NULL;
+    }
+    eio_server *server = mem_zalloc(sizeof(*server));
+    if (!server)
+        return NULL;
+    if (eio_core_init(&server->core, &o, "/engine.io/", &api_events) < 0) {
+        mem_free(server);
+        return NULL;
+    }
+    server->core.owner = server;
+    server->core.ext.on_app_free = on_app_free;
+    server->on_open = o.on_open;
+    server->on_message = o.on_message;
+    server->on_close = o.on_close;
+    server->arg = o.arg;
+    int error = app_attach(app, &server->core.ext);
+    if (error < 0) {
+        log_line(LOG_ENGINEIO, LOG_ERROR, "eio_server_new: path \"%s\": %s",
+                 server->core.config.path,
+                 error == CARAFE_ERR_ARGUMENT ? "taken by another server" : carafe_strerror(error));
+        eio_server_free(server);
+        return NULL;
+    }
+    return server;
+}
+
+void eio_server_free(eio_server *server)
+{
+    if (!server)
+        return;
+    eio_core_deinit(&server->core);
+    mem_free(server);
+}
+
+int eio_send_text(eio_socket *sock, const char *data, size_t len)
+{
+    if (!utf8_is_valid(data, len))
+        return CARAFE_ERR_BAD_UTF8;
+    struct iovec piece = { (void *)(uintptr_t)data, len };
+    return eio_socket_send(sock, '0' + EIO_MESSAGE, &piece, 1);
+}
+
+int eio_send_binary(eio_socket *sock, const void *data, size_t len)
+{
+    struct iovec piece = { (void *)(uintptr_t)data, len };
+    return eio_socket_send(sock, 0, &piece, 1);
+}
+
+void eio_close(eio_socket *sock)
+{
+    eio_socket_close(sock, "forced close");
+}
+
+const char *eio_sid(const eio_socket *sock)
+{
+    return sock->sid;
+}
+
+carafe_request *eio_request(eio_socket *sock)
+{
+    if (!sock->request)
+        sock->request = app_request_of_handshake(sock->shard->core->ext.app, sock->handshake);
+    return sock->request;
+}
+
+const char *eio_transport(const eio_socket *sock)
+{
+    return sock->is_websocket ? "websocket" : "polling";
+}
+
+void eio_set_user(eio_socket *sock, void *user)
+{
+    api_socket *api = sock->user;
+    api->user = user;
+}
+
+void *eio_user(const eio_socket *sock)
+{
+    const api_socket *api = sock->user;
+    return api->user;
+}

@@ -1,0 +1,211 @@
+/* Long-polling: a GET that waits for packets, and POSTs that bring them. */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "engineio/session.h"
+
+/* ---- answers ---- */
+
+void eio_answer(eio_core *core, http_request *req, const char *content_type, slice body)
+{
+    http_header headers[EIO_CORS_HEADERS_MAX + 2] = {
+        { SLICE_LITERAL("Content-Type"), slice_str(content_type) },
+        { SLICE_LITERAL("Cache-Control"), SLICE_LITERAL("no-store") },
+    };
+    size_t count = 2 + eio_cors_headers(core, req, headers + 2);
+    http_respond(req, 200, headers, count, body);
+}
+
+static void answer_poll(eio_socket *sock, slice payload)
+{
+    http_request *poll = sock->poll;
+    sock->poll = NULL;
+    eio_answer(sock->shard->core, poll, "text/plain; charset=UTF-8", payload);
+}
+
+void eio_polling_release(eio_socket *sock, slice last_packet)
+{
+    if (sock->poll)
+        answer_poll(sock, last_packet);
+    if (sock->post) {
+        http_request *post = sock->post;
+        sock->post = NULL;
+        eio_answer(sock->shard->core, post, "text/html", SLICE_LITERAL("ok"));
+    }
+}
+
+void eio_polling_flush(eio_socket *sock)
+{
+    if (!sock->poll)
+        return;
+    bool is_closing = sock->state == EIO_SOCKET_CLOSING;
+    eio_packet close = { .type = EIO_CLOSE };
+    if (is_closing && eio_payload_append(&sock->pending, &close) < 0)
+        buf_clear(&sock->pending);
+    bool is_probed = sock->probe && sock->probe->is_probed;
+    if (buf_readable(&sock->pending) == 0 && !is_closing && !is_probed)
+        return;
+    /* The client waits for the end of its poll before it completes an upgrade. */
+    slice payload = buf_readable(&sock->pending) ? buf_slice(&sock->pending)
+                                                 : SLICE_LITERAL("6");
+    answer_poll(sock, payload);
+    /* An idle session holds no memory for output. */
+    buf_deinit(&sock->pending);
+    if (is_closing)
+        eio_socket_end(sock, sock->reason);
+}
+
+/* ---- the handshake ---- */
+
+static int set_cookie_value(const eio_core *core, const eio_socket *sock, buf *out)
+{
+    return buf_printf(out, "%s=%s%s", core->config.cookie, sock->sid,
+                      core->config.cookie_attributes);
+}
+
+void eio_polling_handshake(eio_core *core, http_request *req, const eio_query *query)
+{
+    eio_shard *shard = eio_shard_of(core, req->worker);
+    eio_socket *sock = eio_socket_new(shard, req, query);
+    buf body = { 0 }, cookie = { 0 };
+    if (!sock || buf_append_char(&body, '0' + EIO_OPEN) < 0 ||
+        eio_socket_open_packet(sock, &body) < 0 ||
+        (core->config.cookie && set_cookie_value(core, sock, &cookie) < 0)) {
+        http_respond_error(req, 503, "out of memory");
+        if (sock)
+            eio_socket_discard(sock);
+        goto done;
+    }
+    http_header headers[EIO_CORS_HEADERS_MAX + 3] = {
+        { SLICE_LITERAL("Content-Type"), SLICE_LITERAL("text/plain; charset=UTF-8") },
+        { SLICE_LITERAL("Cache-Control"), SLICE_LITERAL("no-store") },
+    };
+    size_t count = 2;
+    if (core->config.cookie)
+        headers[count++] = (http_header){ SLICE_LITERAL("Set-Cookie"), buf_slice(&cookie) };
+    count += eio_cors_headers(core, req, headers + count);
+    if (http_respond(req, 200, headers, count, buf_slice(&body)) < 0)
+        eio_socket_discard(sock);
+    else
+        eio_socket_opened(sock);
+done:
+    buf_deinit(&body);
+    buf_deinit(&cookie);
+}
+
+/* ---- GET ---- */
+
+static void on_poll_gone(http_request *req)
+{
+    eio_socket *sock = req->user;
+    sock->poll = NULL;
+    http_request_drop(req);
+    eio_socket_end(sock, "transport error");
+}
+
+static void start_poll(eio_socket *sock, http_request *req)
+{
+    if (sock->poll) {
+        /* Two polls at a time would split the stream of packets. */
+        eio_refuse(sock->shard->core, req, EIO_BAD_REQUEST, "overlapping polls");
+        eio_socket_end(sock, "transport error");
+        return;
+    }
+    sock->poll = req;
+    req->user = sock;
+    req->on_gone = on_poll_gone;
+    eio_polling_flush(sock);
+}
+
+/* ---- POST ---- */
+
+static void on_post_gone(http_request *req)
+{
+    eio_socket *sock = req->user;
+    req->on_gone = NULL;
+    if (sock->post == req) {
+        sock->post = NULL;
+        http_request_drop(req);
+        eio_socket_end(sock, "transport error");
+        return;
+    }
+    sock->is_posting = false;
+    if (!req->conn)
+        eio_socket_end(sock, "transport error");
+    eio_socket_unref(sock);
+}
+
+bool eio_polling_begin_post(eio_core *core, http_request *req, eio_socket *sock)
+{
+    slice type = http_head_find(&req->head, "Content-Type");
+    if (slice_starts_with(type, SLICE_LITERAL("application/octet-stream"))) {
+        eio_refuse(core, req, EIO_BAD_REQUEST, "binary bodies are not part of this protocol version");
+        eio_socket_end(sock, "transport error");
+        return false;
+    }
+    if (sock->is_posting || sock->post) {
+        eio_refuse(core, req, EIO_BAD_REQUEST, "overlapping posts");
+        eio_socket_end(sock, "transport error");
+        return false;
+    }
+    sock->is_posting = true;
+    req->user = eio_socket_ref(sock);
+    req->on_gone = on_post_gone;
+    return true;
+}
+
+/* Takes the payload apart. False at the first packet that is none. */
+static bool receive_payload(eio_socket *sock, uint8_t *body, size_t len)
+{
+    if (!utf8_is_valid(body, len))
+        return false;
+    do {
+        eio_packet packet;
+        ptrdiff_t used = eio_payload_next(body, len, &packet);
+        if (used < 0)
+            return false;
+        body += used;
+        len -= (size_t)used;
+        if (!eio_socket_received(sock, &packet))
+            return true;
+    } while (len);
+    return true;
+}
+
+static void receive_post(eio_socket *sock, http_request *req)
+{
+    eio_core *core = sock->shard->core;
+    req->on_gone = NULL;
+    sock->is_posting = false;
+    if (sock->state == EIO_SOCKET_CLOSED) {
+        eio_refuse(core, req, EIO_UNKNOWN_SID, NULL);
+    } else if (sock->state == EIO_SOCKET_OPEN &&
+        !receive_payload(sock, buf_head(&req->body), buf_readable(&req->body))) {
+        eio_refuse(core, req, EIO_BAD_REQUEST, "malformed payload");
+        eio_socket_end(sock, "parse error");
+    } else if (sock->is_paused && sock->state == EIO_SOCKET_OPEN) {
+        /* The client sends its next POST when this one is answered: that holds it back. */
+        sock->post = req;
+        req->user = sock;
+        req->on_gone = on_post_gone;
+    } else {
+        eio_answer(core, req, "text/html", SLICE_LITERAL("ok"));
+    }
+    eio_socket_unref(sock);
+}
+
+void eio_polling_request(eio_socket *sock, http_request *req)
+{
+    switch (req->head.method) {
+    case HTTP_METHOD_GET:
+        start_poll(sock, req);
+        return;
+    case HTTP_METHOD_POST:
+        receive_post(sock, req);
+        return;
+    default:
+        eio_refuse(sock->shard->core, req, EIO_BAD_METHOD, NULL);
+    }
+}

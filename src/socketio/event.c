@@ -1,0 +1,362 @@
+#include "socketio/event.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+/* ---- jobs ---- */
+
+sio_job *sio_job_new(sio_client *client, const void *text, size_t len)
+{
+    size_t size = sizeof(sio_job) + len + 1;
+    sio_job *job = net_pool_take(&client->shard->worker->pool, size, &size);
+    if (!job)
+        return NULL;
+    memset(job, 0, sizeof(*job));
+    job->refs = 1;
+    job->alloc_size = size;
+    job->client = sio_client_ref(client);
+    job->ctx.server = client->shard->server;
+    list_init(&job->link);
+    if (len)
+        memcpy(job->text, text, len);
+    job->text[len] = '\0';
+    return job;
+}
+
+void sio_job_unref(sio_job *job)
+{
+    if (--job->refs)
+        return;
+    sio_ctx *ctx = &job->ctx;
+    json_decref(ctx->args);
+    json_decref(ctx->auth);
+    json_decref(ctx->refusal_data);
+    app_request_free(ctx->request);
+    mem_free(ctx->error);
+    mem_free(ctx->refusal);
+    if (ctx->socket)
+        sio_socket_unref(ctx->socket);
+    mem_free(job->own_text);
+    net_pool *pool = &job->client->shard->worker->pool;
+    sio_client_unref(job->client);
+    net_pool_give(pool, job, job->alloc_size);
+}
+
+int sio_job_own_packet(sio_job *job)
+{
+    sio_packet *packet = &job->packet;
+    slice *parts[] = { &packet->ns, &packet->event, &packet->id_digits };
+    size_t size = 0;
+    for (size_t i = 0; i < 3; i++)
+        size += parts[i]->len + 1;
+    char *at = job->own_text = mem_alloc(size);
+    if (!at)
+        return CARAFE_ERR_NOMEM;
+    for (size_t i = 0; i < 3; i++) {
+        if (parts[i]->len)
+            memcpy(at, parts[i]->data, parts[i]->len);
+        at[parts[i]->len] = '\0';
+        parts[i]->data = at;
+        at += parts[i]->len + 1;
+    }
+    /* The arguments are in ctx.args; their text has placeholders nobody can resolve any more. */
+    packet->args_text = (slice){ NULL, 0 };
+    return 0;
+}
+
+/* ---- finding and calling handlers ---- */
+
+static int call_entry(sio_ctx *ctx, const sio_handler_entry *entry, bool *is_handled)
+{
+    if (entry->guard && entry->guard(ctx, entry->arg) != 0) {
+        *is_handled = false;
+        return SIO_OK;
+    }
+    *is_handled = true;
+    return entry->fn(ctx, entry->arg);
+}
+
+int sio_event_dispatch(sio_ctx *ctx, bool *is_handled)
+{
+    sio_handler_entry entry;
+    *is_handled = false;
+    if (!sio_handlers_find(&ctx->server->handlers, ctx->socket->ns->table, slice_str(ctx->event),
+                           &entry))
+        return SIO_OK;
+    return call_entry(ctx, &entry, is_handled);
+}
+
+/* Functions first, then a class's trigger_event, then its methods. */
+static int route(sio_ctx *ctx, bool *is_handled)
+{
+    const sio_handlers *handlers = &ctx->server->handlers;
+    const sio_handler_table *table = ctx->socket->ns->table;
+    const sio_handler_table *trigger = sio_handlers_trigger(handlers, table);
+    if (!trigger)
+        return sio_event_dispatch(ctx, is_handled);
+    sio_handler_entry entry;
+    bool is_found = sio_handlers_find(handlers, table, slice_str(ctx->event), &entry);
+    bool is_function = is_found && entry.event;
+    if (is_function)
+        return call_entry(ctx, &entry, is_handled);
+    *is_handled = true;
+    return trigger->klass->trigger_event(ctx, trigger->self);
+}
+
+/* Runs the error handler; false when there is none (then the error is logged) or it fails too. */
+static bool handle_error(sio_ctx *ctx, int result)
+{
+    const sio_handlers *handlers = &ctx->server->handlers;
+    const sio_handler_table *table = ctx->socket->ns->table;
+    if (!ctx->error)
+        ctx->error = mem_strdup(result == SIO_ERROR ? "the handler failed"
+                                                    : carafe_strerror(result));
+    if (!table || !table->on_error)
+        table = sio_handlers_get(handlers, SLICE_LITERAL("*"));
+    if (table && table->on_error)
+        return table->on_error(ctx, table->on_error_arg) >= 0;
+    if (handlers->on_error_default)
+        return handlers->on_error_default(ctx, handlers->on_error_default_arg) >= 0;
+    log_line(LOG_APP, LOG_ERROR, "event \"%s\" in namespace %s: %s", ctx->event,
+             ctx->socket->ns->name, ctx->error ? ctx->error : "out of memory");
+    return false;
+}
+
+/* ---- the kinds of jobs ---- */
+
+static void run_event(sio_ctx *ctx)
+{
+    bool is_handled;
+    int result = route(ctx, &is_handled);
+    if (!is_handled) {
+        log_line(LOG_SOCKETIO, LOG_DEBUG, "event \"%s\" in namespace %s: not handled", ctx->event,
+                 ctx->socket->ns->name);
+        return;
+    }
+    bool is_ok = result >= 0 || handle_error(ctx, result);
+    if (is_ok && ctx->ack_state == SIO_ACK_WANTED) {
+        ctx->ack_state = SIO_ACK_SENT;
+        int ignored = sio_event_send_ack(ctx->socket, ctx->id_digits, NULL, (slice){ NULL, 0 });
+        (void)ignored;
+    }
+}
+
+static void run_connect(sio_ctx *ctx)
+{
+    static const char refused_text[] = "Connection rejected by server";
+    sio_socket *socket = ctx->socket;
+    bool is_handled;
+    int result = route(ctx, &is_handled);
+    if (socket->state == SIO_SOCKET_GONE)
+        return;
+    const char *message = ctx->refusal ? ctx->refusal : refused_text;
+    if (result < 0 && !ctx->is_refused) {
+        handle_error(ctx, result);
+        /* Causes are for the developer, not for whoever connects. */
+        if (!ctx->is_refused && app_is_debug(ctx->server->core.ext.app) && ctx->error)
+            message = ctx->error;
+        else if (ctx->refusal)
+            message = ctx->refusal;
+        ctx->is_refused = true;
+    }
+    if (socket->state == SIO_SOCKET_GONE)
+        return;
+    if (ctx->is_refused && socket->state == SIO_SOCKET_CONNECTING)
+        sio_socket_refuse(socket, message, ctx->refusal_data);
+    else if (ctx->is_refused)
+        sio_socket_kick(socket); /* always_connect: it has been accepted already */
+    else if (socket->state == SIO_SOCKET_CONNECTING)
+        sio_socket_accept(socket);
+}
+
+static void run_disconnect(sio_ctx *ctx)
+{
+    bool is_handled;
+    int result = route(ctx, &is_handled);
+    if (result < 0)
+        handle_error(ctx, result);
+    sio_socket_bury(ctx->socket);
+}
+
+static void run_ack(sio_job *job)
+{
+    int result = job->callback(&job->ctx, job->callback_arg);
+    if (result < 0)
+        handle_error(&job->ctx, result);
+}
+
+static void run(sio_job *job)
+{
+    switch (job->type) {
+    case SIO_JOB_EVENT:
+        run_event(&job->ctx);
+        return;
+    case SIO_JOB_CONNECT:
+        run_connect(&job->ctx);
+        return;
+    case SIO_JOB_DISCONNECT:
+        run_disconnect(&job->ctx);
+        return;
+    case SIO_JOB_ACK:
+        run_ack(job);
+        return;
+    }
+}
+
+/* ---- order ---- */
+
+/* What a job that has ended leaves: maybe the next one of the connection, to be run by the caller
+ * (which holds its reference then). */
+static sio_job *finish(sio_job *job)
+{
+    sio_client *client = job->client;
+    sio_shard *shard = client->shard;
+    size_t resume_at = shard->server->config.max_pending_events / 2;
+    client->running--;
+    client->job_count--;
+    shard->job_count--;
+    if (client->is_paused && client->job_count <= resume_at) {
+        client->is_paused = false;
+        eio_socket_resume(client->eio);
+    }
+    list *node = client->running == 0 ? list_pop_front(&client->jobs) : NULL;
+    if (node) {
+        client->running++;
+        shard->job_count++;
+    }
+    sio_job_unref(job);
+    return node ? LIST_ENTRY(node, sio_job, link) : NULL;
+}
+
+static void run_jobs(void *arg)
+{
+    sio_job *job = arg;
+    while (job) {
+        run(job);
+        job = finish(job);
+    }
+}
+
+static void start(sio_job *job)
+{
+    sio_client *client = job->client;
+    client->running++;
+    client->shard->job_count++;
+    if (worker_spawn(client->shard->worker, run_jobs, job) == 0)
+        return;
+    log_line(LOG_SOCKETIO, LOG_ERROR, "too many handlers are waiting: event \"%s\" is %s",
+             job->ctx.event, job->type == SIO_JOB_DISCONNECT ? "run in place" : "dropped");
+    if (job->type == SIO_JOB_DISCONNECT) {
+        /* Its cleaning up must happen; it cannot wait there. */
+        run_jobs(job);
+        return;
+    }
+    eio_socket_end(client->eio, SIO_REASON_TRANSPORT_ERROR);
+    client->running--;
+    client->job_count--;
+    client->shard->job_count--;
+    sio_job_unref(job);
+}
+
+static void schedule(sio_job *job)
+{
+    sio_client *client = job->client;
+    const sio_config *config = &client->shard->server->config;
+    job->refs++;
+    if (++client->job_count >= config->max_pending_events && !client->is_paused) {
+        client->is_paused = true;
+        eio_socket_pause(client->eio);
+    }
+    bool must_wait = !config->async_handlers && client->running && job->type != SIO_JOB_ACK;
+    if (must_wait)
+        list_push_back(&client->jobs, &job->link);
+    else
+        start(job);
+}
+
+/* ---- making jobs of packets ---- */
+
+void sio_event_connect(sio_job *job, sio_socket *socket)
+{
+    sio_ctx *ctx = &job->ctx;
+    job->type = SIO_JOB_CONNECT;
+    ctx->socket = sio_socket_ref(socket);
+    ctx->event = "connect";
+    ctx->is_connect = true;
+    slice auth = job->packet.data_text;
+    if (auth.len && sio_json_decode(auth.data, auth.len, NULL, &ctx->auth) < 0)
+        ctx->auth = NULL;
+    schedule(job);
+}
+
+void sio_event_received(sio_job *job, sio_socket *socket)
+{
+    sio_ctx *ctx = &job->ctx;
+    const sio_packet *packet = &job->packet;
+    job->type = SIO_JOB_EVENT;
+    ctx->socket = sio_socket_ref(socket);
+    ctx->event = packet->event.data;
+    ctx->args_text = packet->args_text;
+    /* In the job's own text there is a byte to spare behind it; what is not there is static. */
+    uintptr_t offset = (uintptr_t)ctx->args_text.data - (uintptr_t)job;
+    if (ctx->args_text.data && offset < job->alloc_size)
+        ((char *)job)[offset + ctx->args_text.len] = '\0';
+    ctx->id_digits = packet->id_digits;
+    ctx->ack_state = packet->has_id ? SIO_ACK_WANTED : SIO_ACK_NOT_WANTED;
+    schedule(job);
+}
+
+void sio_event_acked(sio_job *job, sio_socket *socket)
+{
+    sio_ctx *ctx = &job->ctx;
+    const sio_packet *packet = &job->packet;
+    sio_ack_entry entry;
+    if (!sio_ack_take(&socket->acks, packet->id, &entry))
+        return;
+    slice text = packet->args_text;
+    if (!ctx->args && text.data && sio_json_decode(text.data, text.len, NULL, &ctx->args) < 0)
+        ctx->args = NULL;
+    if (entry.call) {
+        sio_call_complete(entry.call, json_incref(ctx->args));
+        sio_call_unref(entry.call);
+        return;
+    }
+    job->type = SIO_JOB_ACK;
+    job->callback = entry.callback;
+    job->callback_arg = entry.callback_arg;
+    ctx->socket = sio_socket_ref(socket);
+    ctx->event = "ack";
+    schedule(job);
+}
+
+void sio_event_disconnect(sio_socket *socket, const char *reason)
+{
+    sio_job *job = sio_job_new(socket->client, NULL, 0);
+    if (!job) {
+        log_line(LOG_SOCKETIO, LOG_ERROR, "a disconnect handler was not run: out of memory");
+        sio_socket_bury(socket);
+        return;
+    }
+    job->type = SIO_JOB_DISCONNECT;
+    job->ctx.socket = sio_socket_ref(socket);
+    job->ctx.event = "disconnect";
+    job->ctx.reason = reason;
+    schedule(job);
+    sio_job_unref(job);
+}
+
+int sio_event_send_ack(sio_socket *socket, slice id_digits, const json_t *args, slice raw)
+{
+    buf *text = &socket->ns->shard->scratch;
+    slice ns = slice_str(socket->ns->name);
+    sio_attachment_list attachments = { 0 };
+    buf_clear(text);
+    int error = raw.data ? sio_packet_encode_ack_raw(text, ns, id_digits, raw)
+                         : sio_packet_encode_ack(text, ns, id_digits, args, &attachments);
+    if (error == 0)
+        error = sio_socket_send_text(socket, buf_slice(text), &attachments);
+    sio_attachment_list_deinit(&attachments);
+    return error;
+}

@@ -1,0 +1,914 @@
+/* An app behind HTTP, over the memory transport: what comes out for what goes in. */
+#include "app/app.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "app_memory.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+static app_memory app;
+static int64_t blocks_before;
+static http_answer answer;
+static char trace[256]; /* what ran, in order */
+
+static char last_line[4096];
+
+static void remember(log_level level, const char *line, void *arg)
+{
+    (void)level;
+    (void)arg;
+    snprintf(last_line, sizeof(last_line), "%s", line);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    trace[0] = '\0';
+    last_line[0] = '\0';
+    log_set_sink(remember, NULL);
+    blocks_before = mem_blocks_in_use();
+    app_memory_open(&app);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    app_memory_close(&app);
+    log_set_sink(NULL, NULL);
+    assert_int_equal(mem_blocks_in_use(), blocks_before);
+    return 0;
+}
+
+static void note(const char *text)
+{
+    strcat(trace, text);
+    strcat(trace, " ");
+}
+
+static void get(const char *target)
+{
+    app_memory_get(&app, "GET", target, &answer);
+}
+
+static void ask(const char *request)
+{
+    app_memory_ask(&app, request, &answer);
+}
+
+static void check_header(const char *name, const char *value)
+{
+    const char *found = http_answer_header(&answer, name);
+    if (!value) {
+        assert_null(found);
+        return;
+    }
+    assert_non_null(found);
+    assert_string_equal(found, value);
+}
+
+/* ---- views ---- */
+
+static int hello_view(carafe_request *req, void *arg)
+{
+    (void)arg;
+    note("view");
+    return carafe_text(req, "hello");
+}
+
+/* "/wait/<int:ms>": what the request says must still be there after the wait. */
+static int waiting_view(carafe_request *req, void *arg)
+{
+    (void)arg;
+    const char *ms = carafe_view_arg(req, "ms");
+    int error = worker_sleep(&app.worker, (uint64_t)atoi(ms));
+    if (error < 0)
+        return error;
+    return carafe_text(req, "%s %s %s %s", ms, carafe_path(req), carafe_header(req, "Host"),
+                       carafe_body(req, NULL));
+}
+
+static int failing_view(carafe_request *req, void *arg)
+{
+    (void)req;
+    (void)arg;
+    note("view");
+    return CARAFE_ERR_TIMEOUT;
+}
+
+static int echo_view(carafe_request *req, void *arg)
+{
+    size_t len;
+    (void)arg;
+    const char *body = carafe_body(req, &len);
+    return carafe_respond_bytes(req, "text/plain", body, len);
+}
+
+static void add_routes(void)
+{
+    assert_int_equal(carafe_route(app.app, "/", hello_view), 0);
+    assert_int_equal(carafe_route(app.app, "/wait/<int:ms>", waiting_view, .methods = "GET,POST"),
+                     0);
+    assert_int_equal(carafe_route(app.app, "/fail", failing_view, .endpoint = "broken"), 0);
+    assert_int_equal(carafe_route(app.app, "/echo", echo_view, .methods = "POST"), 0);
+    assert_int_equal(carafe_route(app.app, "/docs/", hello_view), 0);
+}
+
+/* ---- methods and paths ---- */
+
+static void test_app_answers_a_request(void **state)
+{
+    (void)state;
+    add_routes();
+    get("/");
+    assert_int_equal(answer.status, 200);
+    assert_true(http_answer_body_is(&answer, "hello"));
+    assert_non_null(http_answer_header(&answer, "Date"));
+    check_header("Content-Length", "5");
+}
+
+static void test_app_head_has_no_body(void **state)
+{
+    (void)state;
+    add_routes();
+    app_memory_get(&app, "HEAD", "/", &answer);
+    assert_int_equal(answer.status, 200);
+    check_header("Content-Length", "5");
+    assert_string_equal(trace, "view ");
+}
+
+static void test_app_unknown_path_is_404(void **state)
+{
+    (void)state;
+    add_routes();
+    static const char *const targets[] = { "/none", "/wait/x", "/%00", "/%zz", "/%2", "//", "/docs//" };
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        get(targets[i]);
+        assert_int_equal(answer.status, 404);
+        assert_true(
+            http_answer_body_is(&answer, "{\"error\":{\"code\":404,\"message\":\"Not Found\"}}"));
+    }
+}
+
+static void test_app_wrong_method_is_405_with_allow(void **state)
+{
+    (void)state;
+    add_routes();
+    app_memory_get(&app, "DELETE", "/wait/1", &answer);
+    assert_int_equal(answer.status, 405);
+    check_header("Allow", "GET, HEAD, POST, OPTIONS");
+    app_memory_get(&app, "GET", "/echo", &answer);
+    assert_int_equal(answer.status, 405);
+    check_header("Allow", "POST, OPTIONS");
+    app_memory_get(&app, "BREW", "/", &answer);
+    assert_int_equal(answer.status, 405);
+}
+
+static void test_app_options_is_answered(void **state)
+{
+    (void)state;
+    add_routes();
+    app_memory_get(&app, "OPTIONS", "/wait/1", &answer);
+    assert_int_equal(answer.status, 200);
+    check_header("Allow", "GET, HEAD, POST, OPTIONS");
+    app_memory_get(&app, "OPTIONS", "*", &answer);
+    assert_int_equal(answer.status, 200);
+    assert_non_null(http_answer_header(&answer, "Allow"));
+    app_memory_get(&app, "OPTIONS", "/none", &answer);
+    assert_int_equal(answer.status, 404);
+}
+
+static void test_app_missing_slash_is_redirected(void **state)
+{
+    (void)state;
+    add_routes();
+    carafe_route(app.app, "/<name>/list/", hello_view);
+    get("/docs?a=1&b=%20");
+    assert_int_equal(answer.status, 308);
+    check_header("Location", "/docs/?a=1&b=%20");
+    get("/%C3%A9%20%5C/list");
+    assert_int_equal(answer.status, 308);
+    check_header("Location", "/%C3%A9%20%5C/list/");
+    app_memory_get(&app, "POST", "/docs", &answer);
+    assert_int_equal(answer.status, 404);
+}
+
+static void test_app_slash_redirect_never_leads_to_another_host(void **state)
+{
+    (void)state;
+    carafe_route(app.app, "/<name>/", hello_view);
+    static const char *const targets[] = { "//example.org", "/%2Fexample.org", "/%2fexample.org%2f" };
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        get(targets[i]);
+        assert_int_equal(answer.status, 404);
+    }
+    get("/%5Cexample.org");
+    check_header("Location", "/%5Cexample.org/");
+    get("/\\example.org");
+    if (answer.status == 308)
+        check_header("Location", "/%5Cexample.org/");
+}
+
+/* ---- the connection ---- */
+
+static void test_app_keep_alive_serves_one_after_the_other(void **state)
+{
+    (void)state;
+    add_routes();
+    net_memory *client = app_memory_connect(&app);
+    for (int i = 0; i < 3; i++) {
+        app_memory_send(&app, client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_true(app_memory_read(client, &answer));
+        assert_int_equal(answer.status, 200);
+        assert_false(client->is_closed || client->is_shut_down);
+    }
+    app_memory_send(&app, client, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_true(app_memory_read(client, &answer));
+    assert_true(client->is_shut_down);
+    net_memory_free(client);
+}
+
+static const char PIPELINE[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+                               "GET /wait/30 HTTP/1.1\r\nHost: b\r\n\r\n"
+                               "GET / HTTP/1.1\r\nHost: c\r\n\r\n"
+                               "POST /wait/10 HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nbody"
+                               "GET /none HTTP/1.1\r\nHost: e\r\n\r\n"
+                               "GET / HTTP/1.1\r\nHost: f\r\n\r\n";
+
+static void check_pipeline_answers(net_memory *client)
+{
+    static const char *const bodies[] = { "hello", "30 /wait/30 b ", "hello",
+                                          "10 /wait/10 d body", NULL, "hello" };
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        assert_true(app_memory_read(client, &answer));
+        if (bodies[i])
+            assert_true(http_answer_body_is(&answer, bodies[i]));
+        else
+            assert_int_equal(answer.status, 404);
+    }
+    assert_false(app_memory_read(client, &answer));
+}
+
+static void test_app_pipelined_answers_keep_their_order(void **state)
+{
+    (void)state;
+    add_routes();
+    net_memory *client = app_memory_connect(&app);
+    app_memory_send(&app, client, PIPELINE);
+    /* The second answer waits, and all behind it. */
+    assert_non_null(memmem(client->out.data, client->out.len, "hello", 5));
+    assert_null(memmem(client->out.data, client->out.len, "/wait", 5));
+    app_memory_pass(&app, 30);
+    assert_null(memmem(client->out.data, client->out.len, "404", 3));
+    app_memory_pass(&app, 10);
+    check_pipeline_answers(client);
+    net_memory_free(client);
+}
+
+static void test_app_pipeline_one_byte_at_a_time(void **state)
+{
+    (void)state;
+    add_routes();
+    net_memory *client = app_memory_connect(&app);
+    for (const char *at = PIPELINE; *at; at++) {
+        net_memory_feed(client, at, 1);
+        worker_turn(&app.worker, false);
+    }
+    app_memory_pass(&app, 30);
+    app_memory_pass(&app, 10);
+    check_pipeline_answers(client);
+    net_memory_free(client);
+}
+
+static void test_app_waiting_views_do_not_hold_up_other_connections(void **state)
+{
+    (void)state;
+    add_routes();
+    enum { COUNT = 200 };
+    net_memory *clients[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        char request[128];
+        clients[i] = app_memory_connect(&app);
+        snprintf(request, sizeof(request), "GET /wait/%d HTTP/1.1\r\nHost: h%d\r\n\r\n",
+                 COUNT - i, i);
+        net_memory_feed(clients[i], request, strlen(request));
+    }
+    get("/");
+    assert_int_equal(answer.status, 200);
+    app_memory_pass(&app, COUNT / 2);
+    assert_false(app_memory_read(clients[0], &answer));
+    assert_true(app_memory_read(clients[COUNT - 1], &answer));
+    app_memory_pass(&app, COUNT / 2);
+    for (int i = 0; i < COUNT - 1; i++) {
+        char host[16];
+        snprintf(host, sizeof(host), " h%d ", i);
+        if (i < COUNT / 2) {
+            assert_true(app_memory_read(clients[i], &answer));
+            assert_non_null(memmem(answer.body, answer.body_len, host, strlen(host)));
+        }
+        net_memory_free(clients[i]);
+    }
+    net_memory_free(clients[COUNT - 1]);
+}
+
+static void test_app_client_that_goes_away_while_its_view_waits(void **state)
+{
+    (void)state;
+    add_routes();
+    net_memory *client = app_memory_connect(&app);
+    app_memory_send(&app, client, "GET /wait/50 HTTP/1.1\r\nHost: x\r\n\r\n");
+    net_memory_reset(client);
+    app_memory_run(&app);
+    assert_null(client->conn);
+    assert_int_equal(coro_pool_in_use(&app.worker.coros), 1);
+    app_memory_pass(&app, 50);
+    assert_int_equal(coro_pool_in_use(&app.worker.coros), 0);
+    net_memory_free(client);
+}
+
+static void test_app_half_closed_client_gets_its_answer(void **state)
+{
+    (void)state;
+    add_routes();
+    net_memory *client = app_memory_connect(&app);
+    app_memory_send(&app, client, "GET /wait/50 HTTP/1.1\r\nHost: x\r\n\r\n");
+    net_memory_feed_end(client);
+    app_memory_pass(&app, 50);
+    assert_true(app_memory_read(client, &answer));
+    assert_true(http_answer_body_is(&answer, "50 /wait/50 x "));
+    assert_true(client->is_closed);
+    net_memory_free(client);
+}
+
+static void test_app_expect_continue(void **state)
+{
+    (void)state;
+    add_routes();
+    net_memory *client = app_memory_connect(&app);
+    app_memory_send(&app, client, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
+                                  "Expect: 100-continue\r\n\r\n");
+    assert_true(app_memory_read(client, &answer));
+    assert_int_equal(answer.status, 100);
+    app_memory_send(&app, client, "body");
+    assert_true(app_memory_read(client, &answer));
+    assert_true(http_answer_body_is(&answer, "body"));
+    net_memory_free(client);
+}
+
+static void test_app_too_many_waiting_requests_are_503(void **state)
+{
+    (void)state;
+    add_routes();
+    app.worker.coros.count_max = 1;
+    net_memory *client = app_memory_connect(&app);
+    app_memory_send(&app, client, "GET /wait/50 HTTP/1.1\r\nHost: x\r\n\r\n");
+    get("/");
+    assert_int_equal(answer.status, 503);
+    app_memory_pass(&app, 50);
+    assert_true(app_memory_read(client, &answer));
+    get("/");
+    assert_int_equal(answer.status, 200);
+    net_memory_free(client);
+}
+
+/* ---- refusals ---- */
+
+static void test_app_malformed_requests(void **state)
+{
+    (void)state;
+    add_routes();
+    static char huge_target[10000], huge_head[40000];
+    int len = snprintf(huge_target, sizeof(huge_target), "GET /");
+    memset(huge_target + len, 'x', 9000);
+    strcat(huge_target, " HTTP/1.1\r\nHost: x\r\n\r\n");
+    len = snprintf(huge_head, sizeof(huge_head), "GET / HTTP/1.1\r\nHost: x\r\nX: ");
+    memset(huge_head + len, 'x', 35000);
+    strcat(huge_head, "\r\n\r\n");
+    const struct {
+        int status;
+        const char *request;
+    } cases[] = {
+        { 400, "GET /\r\n\r\n" },
+        { 400, "GET / HTTP/1.1\r\n\r\n" },
+        { 400, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n" },
+        { 414, huge_target },
+        { 431, huge_head },
+        { 501, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n" },
+        { 505, "GET / HTTP/2.0\r\nHost: x\r\n\r\n" },
+        { 413, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 16777217\r\n\r\n" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        net_memory *client = app_memory_connect(&app);
+        app_memory_send(&app, client, cases[i].request);
+        assert_true(app_memory_read(client, &answer));
+        assert_int_equal(answer.status, cases[i].status);
+        assert_true(client->is_shut_down);
+        net_memory_free(client);
+    }
+    assert_string_equal(trace, "");
+}
+
+static void test_app_max_content_length(void **state)
+{
+    (void)state;
+    add_routes();
+    carafe_config_set(app.app, "MAX_CONTENT_LENGTH", json_integer(4));
+    ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody");
+    assert_int_equal(answer.status, 200);
+    ask("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nlarge");
+    assert_int_equal(answer.status, 413);
+    ask("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "3\r\nlar\r\n2\r\nge\r\n0\r\n\r\n");
+    assert_int_equal(answer.status, 413);
+    ask("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n");
+    assert_true(http_answer_body_is(&answer, "body"));
+}
+
+static int injecting_view(carafe_request *req, void *arg)
+{
+    (void)arg;
+    /* What the client says, put in a header as it is. */
+    return carafe_set_header(req, "X-Name", carafe_query(req, "name"));
+}
+
+static void test_app_header_injection_is_refused(void **state)
+{
+    (void)state;
+    carafe_route(app.app, "/", injecting_view);
+    get("/?name=ann");
+    assert_int_equal(answer.status, 200);
+    check_header("X-Name", "ann");
+    get("/?name=ann%0d%0aSet-Cookie:%20a=1");
+    assert_int_equal(answer.status, 500);
+    check_header("Set-Cookie", NULL);
+    check_header("X-Name", NULL);
+}
+
+/* ---- hooks and errors ---- */
+
+static int noting_hook(carafe_request *req, void *arg)
+{
+    (void)req;
+    note(arg);
+    return 0;
+}
+
+static int answering_hook(carafe_request *req, void *arg)
+{
+    (void)arg;
+    note("answer");
+    return carafe_text(req, "from the hook");
+}
+
+static int status_hook(carafe_request *req, void *arg)
+{
+    (void)req;
+    return (int)(intptr_t)arg;
+}
+
+static int header_hook(carafe_request *req, void *arg)
+{
+    (void)arg;
+    return carafe_set_header(req, "X-After", carafe_path(req));
+}
+
+static void test_app_hooks_run_in_order(void **state)
+{
+    (void)state;
+    add_routes();
+    carafe_before_request(app.app, noting_hook, "b1");
+    carafe_before_request(app.app, noting_hook, "b2");
+    carafe_after_request(app.app, noting_hook, "a1");
+    carafe_after_request(app.app, noting_hook, "a2");
+    carafe_teardown_request(app.app, noting_hook, "t1");
+    carafe_teardown_request(app.app, noting_hook, "t2");
+    get("/");
+    assert_string_equal(trace, "b1 b2 view a2 a1 t2 t1 ");
+    trace[0] = '\0';
+    get("/none");
+    assert_int_equal(answer.status, 404);
+    assert_string_equal(trace, "b1 b2 a2 a1 t2 t1 ");
+    trace[0] = '\0';
+    get("/fail");
+    assert_int_equal(answer.status, 500);
+    assert_string_equal(trace, "b1 b2 view a2 a1 t2 t1 ");
+}
+
+static void test_app_before_hook_that_answers_ends_the_request(void **state)
+{
+    (void)state;
+    add_routes();
+    carafe_before_request(app.app, answering_hook, NULL);
+    carafe_before_request(app.app, noting_hook, "b2");
+    carafe_after_request(app.app, noting_hook, "a");
+    get("/");
+    assert_int_equal(answer.status, 200);
+    assert_true(http_answer_body_is(&answer, "from the hook"));
+    assert_string_equal(trace, "answer a ");
+}
+
+static void test_app_before_hook_with_a_status_ends_the_request(void **state)
+{
+    (void)state;
+    add_routes();
+    carafe_before_request(app.app, status_hook, (void *)(intptr_t)403);
+    get("/");
+    assert_int_equal(answer.status, 403);
+    assert_string_equal(trace, "");
+}
+
+static void test_app_before_hook_that_fails_is_500(void **state)
+{
+    (void)state;
+    add_routes();
+    carafe_before_request(app.app, status_hook, (void *)(intptr_t)CARAFE_ERR_CLOSED);
+    get("/");
+    assert_int_equal(answer.status, 500);
+    assert_string_equal(trace, "");
+    assert_non_null(strstr(last_line, "before_request hook failed"));
+}
+
+static void test_app_after_hook_sees_error_answers_too(void **state)
+{
+    (void)state;
+    add_routes();
+    carafe_after_request(app.app, header_hook, NULL);
+    get("/fail");
+    check_header("X-After", "/fail");
+    get("/none");
+    check_header("X-After", "/none");
+    get("/docs");
+    check_header("X-After", "/docs");
+}
+
+static void test_app_after_hook_that_fails_is_500(void **state)
+{
+    (void)state;
+    add_routes();
+    carafe_after_request(app.app, header_hook, NULL);
+    carafe_after_request(app.app, status_hook, (void *)(intptr_t)CARAFE_ERR_NOMEM);
+    get("/");
+    assert_int_equal(answer.status, 500);
+    check_header("X-After", "/");
+}
+
+static int looking_teardown(carafe_request *req, void *arg)
+{
+    (void)arg;
+    note(carafe_method(req));
+    note(carafe_path(req));
+    note(carafe_url(req));
+    note(carafe_query(req, "a"));
+    note(carafe_header(req, "Upgrade"));
+    note(carafe_header(req, "X-B"));
+    note(carafe_view_arg(req, "ms"));
+    note(carafe_body(req, NULL));
+    note(carafe_text(req, "late") == CARAFE_ERR_STATE ? "closed" : "open");
+    return 0;
+}
+
+static void test_app_teardown_hook_sees_the_request_and_cannot_answer(void **state)
+{
+    (void)state;
+    add_routes();
+    carafe_teardown_request(app.app, looking_teardown, NULL);
+    net_memory *client = app_memory_connect(&app);
+    app_memory_send(&app, client,
+                    "POST /wait/%37?a=1 HTTP/1.1\r\nHost: x\r\nUpgrade: y\r\nX-B: c\r\n"
+                    "Content-Length: 4\r\n\r\nbody");
+    app_memory_pass(&app, 7);
+    assert_true(app_memory_read(client, &answer));
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(trace, "POST /wait/7 /wait/%37?a=1 1 y c 7 body closed ");
+    net_memory_free(client);
+}
+
+static void test_app_teardown_hook_runs_when_the_client_has_gone(void **state)
+{
+    (void)state;
+    add_routes();
+    carafe_teardown_request(app.app, noting_hook, "t");
+    net_memory *client = app_memory_connect(&app);
+    app_memory_send(&app, client, "GET /wait/50 HTTP/1.1\r\nHost: x\r\n\r\n");
+    net_memory_free(client);
+    app_memory_pass(&app, 50);
+    assert_string_equal(trace, "t ");
+}
+
+static int page_404(carafe_request *req, void *arg)
+{
+    (void)arg;
+    return carafe_html(req, "no %s", carafe_path(req));
+}
+
+static int page_500(carafe_request *req, void *arg)
+{
+    (void)arg;
+    carafe_html(req, "sorry");
+    return 503;
+}
+
+static void test_app_error_handlers_make_the_page(void **state)
+{
+    (void)state;
+    add_routes();
+    carafe_errorhandler(app.app, 404, page_404, NULL);
+    carafe_errorhandler(app.app, 500, page_500, NULL);
+    get("/none");
+    assert_int_equal(answer.status, 404);
+    assert_true(http_answer_body_is(&answer, "no /none"));
+    get("/fail");
+    assert_int_equal(answer.status, 503);
+    assert_true(http_answer_body_is(&answer, "sorry"));
+    /* The last one registered counts. */
+    carafe_errorhandler(app.app, 500, status_hook, NULL);
+    get("/fail");
+    assert_int_equal(answer.status, 500);
+}
+
+static int own_404_view(carafe_request *req, void *arg)
+{
+    (void)arg;
+    carafe_text(req, "mine");
+    return 404;
+}
+
+static void test_app_error_handler_leaves_a_body_of_the_view_alone(void **state)
+{
+    (void)state;
+    carafe_route(app.app, "/", own_404_view);
+    carafe_errorhandler(app.app, 404, page_404, NULL);
+    get("/");
+    assert_int_equal(answer.status, 404);
+    assert_true(http_answer_body_is(&answer, "mine"));
+}
+
+static void test_app_error_handler_that_fails_is_500(void **state)
+{
+    (void)state;
+    add_routes();
+    carafe_errorhandler(app.app, 404, failing_view, NULL);
+    carafe_errorhandler(app.app, 500, failing_view, NULL);
+    get("/none");
+    assert_int_equal(answer.status, 500);
+    get("/fail");
+    assert_int_equal(answer.status, 500);
+}
+
+static void test_app_failing_view_leaves_one_log_line(void **state)
+{
+    (void)state;
+    add_routes();
+    get("/fail");
+    assert_non_null(strstr(last_line, "ERROR [app] GET /fail (broken): view failed: "
+                                      "time limit passed"));
+}
+
+/* ---- large answers ---- */
+
+static void test_app_large_file_through_a_narrow_transport(void **state)
+{
+    (void)state;
+    enum { SIZE = 5 * 1024 * 1024 };
+    char dir[] = "/tmp/carafe-app-XXXXXX", path[64];
+    uint32_t *data = malloc(SIZE);
+    assert_non_null(mkdtemp(dir));
+    for (uint32_t i = 0; i < SIZE / 4; i++)
+        data[i] = i * 2654435761u;
+    snprintf(path, sizeof(path), "%s/big.bin", dir);
+    FILE *file = fopen(path, "w");
+    assert_int_equal(fwrite(data, 1, SIZE, file), SIZE);
+    fclose(file);
+    carafe_static(app.app, "/files", dir);
+    carafe_route(app.app, "/", hello_view);
+
+    net_memory *client = app_memory_connect(&app);
+    client->out_max = 40000;
+    app_memory_send(&app, client,
+                    "GET /files/big.bin HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    buf all = { 0 };
+    for (int i = 0; i < 1000 && buf_readable(&client->out); i++) {
+        assert_true(buf_readable(&client->out) <= 40000);
+        assert_int_equal(buf_append(&all, client->out.data, client->out.len), 0);
+        net_memory_drain(client);
+        app_memory_run(&app);
+    }
+    size_t used = http_answer_parse(all.data, all.len, false, &answer);
+    assert_true(used > 0);
+    assert_int_equal(answer.body_len, SIZE);
+    assert_memory_equal(answer.body, data, SIZE);
+    assert_true(http_answer_parse(all.data + used, all.len - used, false, &answer) > 0);
+    assert_true(http_answer_body_is(&answer, "hello"));
+    buf_deinit(&all);
+    net_memory_free(client);
+    free(data);
+    unlink(path);
+    rmdir(dir);
+}
+
+/* ---- extensions ---- */
+
+typedef struct probe {
+    app_extension ext;
+    int heads;
+    int requests;
+    int frees;
+} probe;
+
+static void probe_head(app_extension *ext, http_request *req)
+{
+    ((probe *)ext)->heads++;
+    req->body_size_max = 2;
+}
+
+static void probe_request(app_extension *ext, http_request *req)
+{
+    ((probe *)ext)->requests++;
+    http_respond(req, 200, NULL, 0, slice_str(ext->prefix));
+}
+
+static void probe_free(app_extension *ext)
+{
+    assert_null(ext->app);
+    ((probe *)ext)->frees++;
+}
+
+#define PROBE(path)                                                                              \
+    {                                                                                            \
+        .ext = { .prefix = (path), .on_head = probe_head, .on_request = probe_request,           \
+                 .on_app_free = probe_free }                                                     \
+    }
+
+static void test_app_extension_answers_below_its_prefix(void **state)
+{
+    (void)state;
+    probe a = PROBE("/io/"), b = PROBE("/io/deep/"), c = PROBE("/io/");
+    add_routes();
+    carafe_before_request(app.app, noting_hook, "b");
+    assert_int_equal(app_attach(app.app, &a.ext), 0);
+    assert_int_equal(app_attach(app.app, &b.ext), 0);
+    assert_int_equal(app_attach(app.app, &c.ext), CARAFE_ERR_ARGUMENT);
+    assert_int_equal(app_attach(app.app, &a.ext), CARAFE_ERR_STATE);
+    get("/io/?x=1");
+    assert_true(http_answer_body_is(&answer, "/io/"));
+    get("/io/deep/x");
+    assert_true(http_answer_body_is(&answer, "/io/deep/"));
+    ask("POST /io/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+    assert_int_equal(answer.status, 413);
+    assert_int_equal(a.heads, 2);
+    assert_int_equal(a.requests, 1);
+    assert_string_equal(trace, "");
+    get("/io");
+    assert_int_equal(answer.status, 404);
+    get("/");
+    assert_int_equal(answer.status, 200);
+    app_detach(&b.ext);
+    app_detach(&b.ext);
+    get("/io/deep/x");
+    assert_true(http_answer_body_is(&answer, "/io/"));
+    assert_int_equal(b.frees, 0);
+
+    /* The app frees what is left. */
+    carafe_app_free(app.app);
+    assert_int_equal(a.frees, 1);
+    app.app = NULL;
+}
+
+/* ---- building ---- */
+
+static void test_app_configuration(void **state)
+{
+    (void)state;
+    assert_int_equal(carafe_config_set(app.app, "A", json_integer(1)), 0);
+    assert_int_equal(json_integer_value(carafe_config_get(app.app, "A")), 1);
+    assert_null(carafe_config_get(app.app, "B"));
+    assert_int_equal(carafe_config_set(app.app, "A", NULL), CARAFE_ERR_ARGUMENT);
+    assert_int_equal(carafe_config_set(app.app, "", json_null()), CARAFE_ERR_ARGUMENT);
+    assert_int_equal(carafe_config_set(app.app, NULL, json_object()), CARAFE_ERR_ARGUMENT);
+
+    setenv("CARAFETEST_NUMBER", "5", 1);
+    setenv("CARAFETEST_LIST", "[1,2]", 1);
+    setenv("CARAFETEST_TEXT", "redis://", 1);
+    setenv("CARAFETEST_", "no name", 1);
+    assert_int_equal(carafe_config_from_env(app.app, "CARAFETEST_"), 3);
+    assert_int_equal(json_integer_value(carafe_config_get(app.app, "NUMBER")), 5);
+    assert_int_equal(json_array_size(carafe_config_get(app.app, "LIST")), 2);
+    assert_string_equal(json_string_value(carafe_config_get(app.app, "TEXT")), "redis://");
+    assert_int_equal(carafe_config_from_env(app.app, NULL), CARAFE_ERR_ARGUMENT);
+    assert_int_equal(carafe_config_from_env(app.app, ""), CARAFE_ERR_ARGUMENT);
+}
+
+static int load(const char *text)
+{
+    char path[] = "/tmp/carafe-config-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+    int result = carafe_config_from_file(app.app, path);
+    unlink(path);
+    return result;
+}
+
+static void test_app_configuration_from_file(void **state)
+{
+    (void)state;
+    assert_int_equal(load("{\"A\": \"x\", \"B\": {\"c\": 1}}"), 0);
+    assert_string_equal(json_string_value(carafe_config_get(app.app, "A")), "x");
+    assert_int_equal(load("{\n\"A\": 1,\n}"), CARAFE_ERR_BAD_JSON);
+    assert_non_null(strstr(last_line, ":3: "));
+    assert_int_equal(load("[1]"), CARAFE_ERR_BAD_JSON);
+    assert_string_equal(json_string_value(carafe_config_get(app.app, "A")), "x");
+    assert_int_equal(carafe_config_from_file(app.app, "/nonexistent"), CARAFE_ERR_FILE);
+    assert_int_equal(carafe_config_from_file(app.app, NULL), CARAFE_ERR_FILE);
+}
+
+static void test_app_bad_registrations_are_refused_and_logged(void **state)
+{
+    (void)state;
+    assert_int_equal(carafe_route(app.app, "x", hello_view), CARAFE_ERR_ARGUMENT);
+    assert_non_null(strstr(last_line, "route \"x\": a rule begins with a slash"));
+    assert_int_equal(carafe_route(app.app, "/", NULL), CARAFE_ERR_ARGUMENT);
+    assert_int_equal(carafe_route(app.app, NULL, hello_view), CARAFE_ERR_ARGUMENT);
+    assert_int_equal(carafe_route(app.app, "/", hello_view, .methods = "FETCH"),
+                     CARAFE_ERR_ARGUMENT);
+    assert_int_equal(carafe_route_with(app.app, "/", hello_view, &(carafe_route_options){ 0 }),
+                     CARAFE_ERR_ARGUMENT);
+    assert_int_equal(carafe_route_with(app.app, "/", hello_view, NULL), 0);
+    assert_int_equal(carafe_before_request(app.app, NULL, NULL), CARAFE_ERR_ARGUMENT);
+    assert_int_equal(carafe_errorhandler(app.app, 404, NULL, NULL), CARAFE_ERR_ARGUMENT);
+    assert_int_equal(carafe_errorhandler(app.app, 99, page_404, NULL), CARAFE_ERR_ARGUMENT);
+}
+
+static void test_app_without_memory_nothing_leaks(void **state)
+{
+    (void)state;
+    for (int n = 1; n < 12; n++) {
+        mem_fail_after(n);
+        carafe_app *other = carafe_app_new("other");
+        if (other) {
+            carafe_route(other, "/a/<b>", hello_view);
+            carafe_before_request(other, noting_hook, "");
+            carafe_errorhandler(other, 404, page_404, NULL);
+        }
+        mem_fail_never();
+        carafe_app_free(other);
+    }
+    carafe_app_free(NULL);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_app_answers_a_request),
+        TEST(test_app_head_has_no_body),
+        TEST(test_app_unknown_path_is_404),
+        TEST(test_app_wrong_method_is_405_with_allow),
+        TEST(test_app_options_is_answered),
+        TEST(test_app_missing_slash_is_redirected),
+        TEST(test_app_slash_redirect_never_leads_to_another_host),
+        TEST(test_app_keep_alive_serves_one_after_the_other),
+        TEST(test_app_pipelined_answers_keep_their_order),
+        TEST(test_app_pipeline_one_byte_at_a_time),
+        TEST(test_app_waiting_views_do_not_hold_up_other_connections),
+        TEST(test_app_client_that_goes_away_while_its_view_waits),
+        TEST(test_app_half_closed_client_gets_its_answer),
+        TEST(test_app_expect_continue),
+        TEST(test_app_too_many_waiting_requests_are_503),
+        TEST(test_app_malformed_requests),
+        TEST(test_app_max_content_length),
+        TEST(test_app_header_injection_is_refused),
+        TEST(test_app_hooks_run_in_order),
+        TEST(test_app_before_hook_that_answers_ends_the_request),
+        TEST(test_app_before_hook_with_a_status_ends_the_request),
+        TEST(test_app_before_hook_that_fails_is_500),
+        TEST(test_app_after_hook_sees_error_answers_too),
+        TEST(test_app_after_hook_that_fails_is_500),
+        TEST(test_app_teardown_hook_sees_the_request_and_cannot_answer),
+        TEST(test_app_teardown_hook_runs_when_the_client_has_gone),
+        TEST(test_app_error_handlers_make_the_page),
+        TEST(test_app_error_handler_leaves_a_body_of_the_view_alone),
+        TEST(test_app_error_handler_that_fails_is_500),
+        TEST(test_app_failing_view_leaves_one_log_line),
+        TEST(test_app_large_file_through_a_narrow_transport),
+        TEST(test_app_extension_answers_below_its_prefix),
+        TEST(test_app_configuration),
+        TEST(test_app_configuration_from_file),
+        TEST(test_app_bad_registrations_are_refused_and_logged),
+        TEST(test_app_without_memory_nothing_leaks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
