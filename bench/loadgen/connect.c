@@ -9,7 +9,7 @@ static void on_message(run *r, client *c, const char *text, size_t len)
 
 const scenario connect_scenario = {
     .name = "connect",
-    .event = "",
+    .event = "", /* every event is ignored */
     .counted = "connections",
     .on_message = on_message,
 };

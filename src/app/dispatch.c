@@ -238,8 +238,9 @@ static void on_request(http_request *http)
     if (error == 0)
         return;
     app_request_free(req);
-    http_respond_error(http, 503, error == CARAFE_ERR_TOO_MANY ? "too many requests are waiting"
-                                                               : "out of memory");
+    http_respond_error(http, 503,
+                       error == CARAFE_ERR_TOO_MANY ? "too many requests are waiting"
+                                                    : "out of memory");
 }
 
 void dispatch_init(carafe_app *app)

@@ -21,9 +21,8 @@ enum { HEADER_PREFIX_SIZE = 2 * sizeof(uint16_t) };
 
 /* What concerns the connection or the one request only. */
 static const char *const dropped_names[] = {
-    "Connection",     "Upgrade",         "Sec-WebSocket-Key", "Sec-WebSocket-Version",
-    "Content-Length", "Accept-Encoding", "Pragma",            "Cache-Control",
-    "Sec-WebSocket-Extensions",
+    "Connection",      "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version",    "Content-Length",
+    "Accept-Encoding", "Pragma",  "Cache-Control",     "Sec-WebSocket-Extensions",
 };
 
 static bool is_dropped(slice name)

@@ -156,7 +156,8 @@ int carafe_html(carafe_request *req, const char *fmt, ...)
     return result;
 }
 
-int carafe_respond_bytes(carafe_request *req, const char *content_type, const void *data, size_t len)
+int carafe_respond_bytes(carafe_request *req, const char *content_type, const void *data,
+                         size_t len)
 {
     TRY(check_open(req));
     if (len && !data)

@@ -10,8 +10,9 @@ static const struct method_name {
     const char *text;
     http_method method;
 } method_names[] = {
-    { "GET", HTTP_METHOD_GET },       { "HEAD", HTTP_METHOD_HEAD },   { "POST", HTTP_METHOD_POST },
-    { "PUT", HTTP_METHOD_PUT },       { "PATCH", HTTP_METHOD_PATCH }, { "DELETE", HTTP_METHOD_DELETE },
+    { "GET", HTTP_METHOD_GET },         { "HEAD", HTTP_METHOD_HEAD },
+    { "POST", HTTP_METHOD_POST },       { "PUT", HTTP_METHOD_PUT },
+    { "PATCH", HTTP_METHOD_PATCH },     { "DELETE", HTTP_METHOD_DELETE },
     { "OPTIONS", HTTP_METHOD_OPTIONS }, { "TRACE", HTTP_METHOD_TRACE },
 };
 enum { METHOD_COUNT = sizeof(method_names) / sizeof(method_names[0]) };

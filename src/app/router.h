@@ -21,7 +21,7 @@
 #include "http/head.h"
 
 enum {
-    ROUTE_ARG_COUNT_MAX = 8,   /* variables of a rule */
+    ROUTE_ARG_COUNT_MAX = 8, /* variables of a rule */
     ROUTE_SEGMENT_COUNT_MAX = 32,
     ROUTE_RULE_SIZE_MAX = 1024 /* bytes */
 };

@@ -71,8 +71,8 @@ static void send_file(carafe_request *req, int status)
     }
     int fd = response->fd;
     response->fd = -1;
-    http_respond_file(req->http, status, response->headers, response->header_count, fd,
-                      range.first, range.len);
+    http_respond_file(req->http, status, response->headers, response->header_count, fd, range.first,
+                      range.len);
 }
 
 void response_send(carafe_request *req)

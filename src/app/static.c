@@ -123,8 +123,8 @@ static int static_view(carafe_request *req, void *arg)
     slice rest = route_match_arg(&req->match, "path");
     char name[PATH_MAX];
     /* The slash in front of the rest belongs to the rule: one more makes an empty segment. */
-    bool is_refused = (rest.len && rest.data[0] == '/') ||
-                      http_path_safe(rest, name, sizeof(name)) < 0;
+    bool is_refused =
+        (rest.len && rest.data[0] == '/') || http_path_safe(rest, name, sizeof(name)) < 0;
     if (is_refused)
         return 404;
     size_t len = strlen(name);

@@ -40,6 +40,8 @@ typedef struct api_socket {
     size_t job_count;
     bool is_running; /* a coroutine works the jobs off */
     void *user;
+    wheel_timer timer; /* connect_timeout: until the first message */
+    job *close_job;    /* made at the start, so that the end cannot fail */
 } api_socket;
 
 static void run_job(api_socket *api, const job *j)
@@ -73,17 +75,19 @@ static void work(void *arg)
     mem_free(api);
 }
 
-static void add_job(api_socket *api, job_type type, const void *data, size_t len, bool is_binary,
-                    const char *reason)
+static job *job_new(job_type type, const void *data, size_t len, bool is_binary)
 {
     job *j = mem_alloc(sizeof(*j) + len);
-    if (!j) {
-        eio_socket_end(api->sock, "transport error");
-        return;
-    }
-    *j = (job){ .type = type, .is_binary = is_binary, .reason = reason, .len = len };
+    if (!j)
+        return NULL;
+    *j = (job){ .type = type, .is_binary = is_binary, .len = len };
     if (len)
         memcpy(j->data, data, len);
+    return j;
+}
+
+static void add_job(api_socket *api, job *j)
+{
     list_push_back(&api->jobs, &j->link);
     if (++api->job_count == JOB_COUNT_MAX)
         eio_socket_pause(api->sock);
@@ -97,30 +101,57 @@ static void add_job(api_socket *api, job_type type, const void *data, size_t len
     work(api);
 }
 
+static void on_silent(wheel_timer *timer)
+{
+    api_socket *api = LIST_ENTRY(timer, api_socket, timer);
+    log_line(LOG_ENGINEIO, LOG_WARNING, "session closed: it sent no message in time");
+    eio_socket_end(api->sock, EIO_REASON_FORCED);
+}
+
 static void on_open(eio_socket *sock)
 {
     api_socket *api = mem_zalloc(sizeof(*api));
-    if (!api) {
-        eio_socket_end(sock, "transport error");
+    job *open_job = job_new(JOB_OPEN, NULL, 0, false);
+    job *close_job = job_new(JOB_CLOSE, NULL, 0, false);
+    if (!api || !open_job || !close_job) {
+        mem_free(api);
+        mem_free(open_job);
+        mem_free(close_job);
+        eio_socket_end(sock, EIO_REASON_ERROR);
         return;
     }
     api->sock = eio_socket_ref(sock);
     api->server = sock->shard->core->owner;
+    api->close_job = close_job;
     list_init(&api->jobs);
+    wheel_timer_init(&api->timer, on_silent);
+    worker_timer_start(sock->shard->worker, &api->timer,
+                       sock->shard->core->config.connect_timeout_ms);
     sock->user = api;
-    add_job(api, JOB_OPEN, NULL, 0, false, NULL);
+    add_job(api, open_job);
 }
 
 static void on_message(eio_socket *sock, uint8_t *data, size_t len, bool is_binary)
 {
-    if (sock->user)
-        add_job(sock->user, JOB_MESSAGE, data, len, is_binary, NULL);
+    api_socket *api = sock->user;
+    if (!api)
+        return;
+    wheel_cancel(&api->timer);
+    job *j = job_new(JOB_MESSAGE, data, len, is_binary);
+    if (j)
+        add_job(api, j);
+    else
+        eio_socket_end(sock, EIO_REASON_ERROR);
 }
 
 static void on_close(eio_socket *sock, const char *reason)
 {
-    if (sock->user)
-        add_job(sock->user, JOB_CLOSE, NULL, 0, false, reason);
+    api_socket *api = sock->user;
+    if (!api)
+        return;
+    wheel_cancel(&api->timer);
+    api->close_job->reason = reason;
+    add_job(api, api->close_job);
 }
 
 static const eio_events api_events = {
@@ -190,7 +221,7 @@ int eio_send_binary(eio_socket *sock, const void *data, size_t len)
 
 void eio_close(eio_socket *sock)
 {
-    eio_socket_close(sock, "forced close");
+    eio_socket_close(sock, EIO_REASON_FORCED);
 }
 
 const char *eio_sid(const eio_socket *sock)

@@ -102,7 +102,7 @@ static void on_poll_gone(http_request *req)
     eio_socket *sock = req->user;
     sock->poll = NULL;
     http_request_drop(req);
-    eio_socket_end(sock, "transport error");
+    eio_socket_end(sock, EIO_REASON_ERROR);
 }
 
 static void start_poll(eio_socket *sock, http_request *req)
@@ -110,7 +110,7 @@ static void start_poll(eio_socket *sock, http_request *req)
     if (sock->poll) {
         /* Two polls at a time would split the stream of packets. */
         eio_refuse(sock->shard->core, req, EIO_BAD_REQUEST, "overlapping polls");
-        eio_socket_end(sock, "transport error");
+        eio_socket_end(sock, EIO_REASON_ERROR);
         return;
     }
     sock->poll = req;
@@ -128,12 +128,12 @@ static void on_post_gone(http_request *req)
     if (sock->post == req) {
         sock->post = NULL;
         http_request_drop(req);
-        eio_socket_end(sock, "transport error");
+        eio_socket_end(sock, EIO_REASON_ERROR);
         return;
     }
     sock->is_posting = false;
     if (!req->conn)
-        eio_socket_end(sock, "transport error");
+        eio_socket_end(sock, EIO_REASON_ERROR);
     eio_socket_unref(sock);
 }
 
@@ -142,12 +142,12 @@ bool eio_polling_begin_post(eio_core *core, http_request *req, eio_socket *sock)
     slice type = http_head_find(&req->head, "Content-Type");
     if (slice_starts_with(type, SLICE_LITERAL("application/octet-stream"))) {
         eio_refuse(core, req, EIO_BAD_REQUEST, "binary bodies are not part of this protocol version");
-        eio_socket_end(sock, "transport error");
+        eio_socket_end(sock, EIO_REASON_ERROR);
         return false;
     }
     if (sock->is_posting || sock->post) {
         eio_refuse(core, req, EIO_BAD_REQUEST, "overlapping posts");
-        eio_socket_end(sock, "transport error");
+        eio_socket_end(sock, EIO_REASON_ERROR);
         return false;
     }
     sock->is_posting = true;
@@ -156,7 +156,7 @@ bool eio_polling_begin_post(eio_core *core, http_request *req, eio_socket *sock)
     return true;
 }
 
-/* Takes the payload apart. False at the first packet that is none. */
+/* Takes the payload apart. False at the first packet that breaks the protocol. */
 static bool receive_payload(eio_socket *sock, uint8_t *body, size_t len)
 {
     if (!utf8_is_valid(body, len))
@@ -169,7 +169,7 @@ static bool receive_payload(eio_socket *sock, uint8_t *body, size_t len)
         body += used;
         len -= (size_t)used;
         if (!eio_socket_received(sock, &packet))
-            return true;
+            return strcmp(sock->reason, EIO_REASON_PARSE) != 0;
     } while (len);
     return true;
 }
@@ -184,7 +184,7 @@ static void receive_post(eio_socket *sock, http_request *req)
     } else if (sock->state == EIO_SOCKET_OPEN &&
         !receive_payload(sock, buf_head(&req->body), buf_readable(&req->body))) {
         eio_refuse(core, req, EIO_BAD_REQUEST, "malformed payload");
-        eio_socket_end(sock, "parse error");
+        eio_socket_end(sock, EIO_REASON_PARSE);
     } else if (sock->is_paused && sock->state == EIO_SOCKET_OPEN) {
         /* The client sends its next POST when this one is answered: that holds it back. */
         sock->post = req;

@@ -109,18 +109,22 @@ static bool check_by_program(const eio_core *core, const http_request *req, slic
     return is_allowed;
 }
 
-/* True when the request may be served; else it has been answered. */
-static bool check_origin(eio_core *core, http_request *req)
+static bool is_origin_allowed(const eio_core *core, const http_request *req)
 {
     slice origin = http_head_find(&req->head, "Origin");
     if (!origin.data)
         return true;
-    bool is_allowed = core->config.origin_check
-                          ? check_by_program(core, req, origin)
-                          : eio_origin_is_allowed(&core->config.origins, origin, scheme_of(req),
-                                                  req->head.host);
-    if (is_allowed)
+    if (core->config.origin_check)
+        return check_by_program(core, req, origin);
+    return eio_origin_is_allowed(&core->config.origins, origin, scheme_of(req), req->head.host);
+}
+
+/* True when the request may be served; else it has been answered. */
+static bool check_origin(eio_core *core, http_request *req)
+{
+    if (is_origin_allowed(core, req))
         return true;
+    slice origin = http_head_find(&req->head, "Origin");
     char why[512];
     snprintf(why, sizeof(why),
              "origin \"%.*s\" is not accepted; this server is \"http://%.*s\"; to let it in, set "
@@ -176,7 +180,9 @@ static void on_head(app_extension *ext, http_request *req)
         return;
     }
     eio_socket *sock = eio_shard_find(eio_shard_of(core, req->worker), query.sid);
-    if (sock && req->head.method == HTTP_METHOD_POST && query.is_polling && !sock->is_websocket)
+    bool is_post = sock && req->head.method == HTTP_METHOD_POST && query.is_polling;
+    /* A foreign page's POST must not reach the session; on_request refuses it. */
+    if (is_post && !sock->is_websocket && is_origin_allowed(core, req))
         eio_polling_begin_post(core, req, sock);
 }
 
@@ -209,6 +215,8 @@ static void serve_session(eio_core *core, http_request *req, const eio_query *qu
         eio_refuse(core, req, EIO_BAD_REQUEST, "transport and request do not fit");
     else if (sock->is_websocket)
         eio_refuse(core, req, EIO_BAD_REQUEST, "the session is on another transport");
+    else if (req->head.method != HTTP_METHOD_GET)
+        eio_refuse(core, req, EIO_BAD_METHOD, NULL);
     else
         eio_polling_request(sock, req);
 }
@@ -281,7 +289,7 @@ static void on_stopping(app_extension *ext, worker *w)
     eio_core *core = core_of(ext);
     eio_shard *shard = eio_shard_of(core, w);
     for (list *node = shard->all.next; node != &shard->all; node = node->next)
-        eio_socket_end(LIST_ENTRY(node, eio_socket, all_link), "server shutting down");
+        eio_socket_end(LIST_ENTRY(node, eio_socket, all_link), EIO_REASON_SHUTDOWN);
     if (core->on_stopping)
         core->on_stopping(core, w);
 }

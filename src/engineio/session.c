@@ -69,7 +69,7 @@ static void on_timer(wheel_timer *timer)
         /* The pong may be among what we do not read. */
         start_timer(sock, config->ping_timeout_ms);
     } else if (sock->is_pong_due) {
-        eio_socket_end(sock, "ping timeout");
+        eio_socket_end(sock, EIO_REASON_TIMEOUT);
     } else if (eio_socket_send(sock, '0' + EIO_PING, NULL, 0) == 0) {
         sock->is_pong_due = true;
         start_timer(sock, config->ping_timeout_ms);
@@ -194,7 +194,7 @@ static int too_slow(eio_socket *sock)
     log_line(LOG_ENGINEIO, LOG_WARNING,
              "%s: closed, as more than %zu bytes wait to be read (max_output_size)", peer,
              sock->shard->core->config.output_size_max);
-    eio_socket_end(sock, "transport error");
+    eio_socket_end(sock, EIO_REASON_ERROR);
     return CARAFE_ERR_SLOW_READER;
 }
 
@@ -217,7 +217,7 @@ static int check_room(eio_socket *sock, size_t len)
 static int sent(eio_socket *sock, int result)
 {
     if (result < 0)
-        eio_socket_end(sock, "transport error");
+        eio_socket_end(sock, EIO_REASON_ERROR);
     return result;
 }
 
@@ -343,13 +343,14 @@ bool eio_socket_received(eio_socket *sock, eio_packet *packet)
         break;
     case EIO_CLOSE:
         eio_polling_release(sock, SLICE_LITERAL("6"));
-        eio_socket_end(sock, "transport close");
+        eio_socket_end(sock, EIO_REASON_CLOSE);
         break;
-    case EIO_PING:
-        /* In v4 the server pings. */
-        eio_socket_end(sock, "parse error");
+    case EIO_PING: /* in v4 the server pings */
+    case EIO_OPEN: /* the server's alone */
+        eio_socket_end(sock, EIO_REASON_PARSE);
         break;
-    default:
+    case EIO_UPGRADE: /* after the upgrade they say nothing new */
+    case EIO_NOOP:
         break;
     }
     return sock->state == EIO_SOCKET_OPEN;

@@ -55,6 +55,14 @@ struct eio_socket {
     char sid[SID_LEN + 1];
 };
 
+/* Why a session ended; Node's words. */
+#define EIO_REASON_CLOSE "transport close"
+#define EIO_REASON_ERROR "transport error"
+#define EIO_REASON_PARSE "parse error"
+#define EIO_REASON_TIMEOUT "ping timeout"
+#define EIO_REASON_FORCED "forced close"
+#define EIO_REASON_SHUTDOWN "server shutting down"
+
 enum { EIO_CLOSE_WAIT_MS = 30 * 1000 }; /* a closing session's wait for a poll */
 
 /* Makes a session for a handshake; it is in the shard's table, without a transport yet. NULL: no

@@ -11,7 +11,7 @@ static const char *reason_of(unsigned code, net_close reason)
 {
     bool is_error = reason == NET_CLOSE_PROTOCOL || reason == NET_CLOSE_ERROR ||
                     reason == NET_CLOSE_NOMEM || code == WS_CLOSE_INTERNAL_ERROR;
-    return is_error ? "transport error" : "transport close";
+    return is_error ? EIO_REASON_ERROR : EIO_REASON_CLOSE;
 }
 
 static void on_session_message(ws_conn *ws, uint8_t *data, size_t len, bool is_binary)
@@ -22,7 +22,7 @@ static void on_session_message(ws_conn *ws, uint8_t *data, size_t len, bool is_b
         char peer[NET_ADDR_TEXT_SIZE];
         net_addr_format(app_handshake_peer(sock->handshake), peer);
         log_line(LOG_ENGINEIO, LOG_WARNING, "%s: session closed: malformed packet", peer);
-        eio_socket_end(sock, "parse error");
+        eio_socket_end(sock, EIO_REASON_PARSE);
         return;
     }
     eio_socket_received(sock, &packet);
@@ -43,7 +43,7 @@ static void on_session_open(ws_conn *ws)
     buf *open = &sock->shard->scratch;
     buf_clear(open);
     if (eio_socket_open_packet(sock, open) < 0) {
-        eio_socket_end(sock, "transport error");
+        eio_socket_end(sock, EIO_REASON_ERROR);
         return;
     }
     eio_socket_send(sock, '0' + EIO_OPEN, &(struct iovec){ open->data, open->len }, 1);
@@ -105,7 +105,8 @@ static void take_over(eio_probe *probe)
     ws_conn *ws = probe->ws;
     probe->ws = NULL;
     eio_probe_end(probe);
-    if (sock->state != EIO_SOCKET_OPEN) {
+    bool is_closing = sock->state == EIO_SOCKET_CLOSING;
+    if (sock->state == EIO_SOCKET_CLOSED) {
         ws_close(ws, 0, NULL);
         return;
     }
@@ -116,7 +117,11 @@ static void take_over(eio_probe *probe)
     eio_polling_release(sock, SLICE_LITERAL("6"));
     if (sock->is_paused)
         ws_pause(ws);
+    /* The last words of a session that was closed meanwhile go this way too. */
+    sock->state = EIO_SOCKET_OPEN;
     send_pending(sock);
+    if (is_closing)
+        eio_socket_end(sock, sock->reason);
 }
 
 static void on_probe_open(ws_conn *ws)

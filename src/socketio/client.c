@@ -78,7 +78,7 @@ static void on_connect_timeout(wheel_timer *timer)
     sio_client *client = LIST_ENTRY(timer, sio_connect_timer, timer)->client;
     stop_connect_timer(client);
     log_line(LOG_SOCKETIO, LOG_WARNING, "connection closed: it joined no namespace in time");
-    eio_socket_close(client->eio, "forced close");
+    eio_socket_end(client->eio, EIO_REASON_FORCED);
 }
 
 /* ---- sending to one socket ---- */
@@ -170,7 +170,7 @@ void sio_socket_accept(sio_socket *socket)
     socket->state = SIO_SOCKET_CONNECTED;
     stop_connect_timer(client);
     if (sio_packet_encode_connect(text, slice_str(socket->ns->name), socket->sid) < 0) {
-        eio_socket_end(client->eio, "transport error");
+        eio_socket_end(client->eio, EIO_REASON_ERROR);
         return;
     }
     send_packet(client, text);
@@ -404,7 +404,7 @@ static void on_open(eio_socket *eio)
     if (!client || !timer) {
         mem_free(client);
         mem_free(timer);
-        eio_socket_end(eio, "transport error");
+        eio_socket_end(eio, EIO_REASON_ERROR);
         return;
     }
     client->refs = 1;

@@ -45,6 +45,14 @@ for (const [mode, options] of Object.entries(MODES)) {
     afterEach(closeClients);
 
     const open = (ns, more) => connect(server, ns, { ...options, ...more });
+    // Where the server is to close the connection: a client that is about to change its transport
+    // may not notice that before its heartbeat does.
+    const openSteady = async () => {
+      const socket = await open();
+      const { engine } = socket.io;
+      if (mode === "upgrade" && engine.transport.name !== "websocket") await event(engine, "upgrade");
+      return socket;
+    };
     const openMany = (count) => Promise.all(Array.from({ length: count }, () => open()));
 
     describe("connecting", () => {
@@ -56,11 +64,8 @@ for (const [mode, options] of Object.entries(MODES)) {
       });
 
       it("uses the transport that was asked for", async () => {
-        const socket = await open();
-        if (mode === "upgrade") {
-          if (socket.io.engine.transport.name !== "websocket") await event(socket.io.engine, "upgrade");
-          await settle(socket);
-        }
+        const socket = await openSteady();
+        await settle(socket);
         const [{ transport }] = await ask(socket, "whoami");
         assert.equal(transport, mode === "polling" ? "polling" : "websocket");
         assert.equal(socket.io.engine.transport.name, transport);
@@ -234,7 +239,7 @@ for (const [mode, options] of Object.entries(MODES)) {
       });
 
       it("closes the connection at eleven attachments", async () => {
-        const socket = await open();
+        const socket = await openSteady();
         const gone = event(socket, "disconnect");
         socket.emit("echo", Array.from({ length: 11 }, () => bytes(1)));
         await gone;
@@ -704,7 +709,7 @@ for (const [mode, options] of Object.entries(MODES)) {
       });
 
       it("by the server with the whole connection", async () => {
-        const socket = await open();
+        const socket = await openSteady();
         const early = socket.io.socket("/early");
         await connected(early);
         const order = [];
@@ -721,8 +726,7 @@ for (const [mode, options] of Object.entries(MODES)) {
       it("by the server of another client", async () => {
         const [a, b, c] = await openMany(3);
         const gone = [event(b, "disconnect"), event(c, "disconnect")];
-        const [error, isConnected] = await ask(a, "server disconnect", b.id);
-        assert.deepEqual([error, isConnected], [0, false]);
+        assert.deepEqual(await ask(a, "server disconnect", b.id), [0]);
         assert.deepEqual(await ask(a, "disconnect me", { sid: c.id }), [0]);
         for (const [reason] of await Promise.all(gone)) assert.equal(reason, "io server disconnect");
         assert.deepEqual(await ask(a, "disconnect me", { sid: "nobody" }), [-503]);

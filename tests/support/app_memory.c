@@ -72,7 +72,8 @@ void app_memory_ask(app_memory *m, const char *request, http_answer *out)
     net_memory *client = app_memory_connect(m);
     app_memory_send(m, client, request);
     bool is_head = strncmp(request, "HEAD ", 5) == 0;
-    size_t len = http_answer_parse(buf_head(&client->out), buf_readable(&client->out), is_head, out);
+    size_t len =
+        http_answer_parse(buf_head(&client->out), buf_readable(&client->out), is_head, out);
     assert_true(len > 0);
     assert_true(out->body_len < sizeof(body));
     memcpy(body, out->body, out->body_len);
@@ -85,8 +86,8 @@ void app_memory_ask(app_memory *m, const char *request, http_answer *out)
 void app_memory_get(app_memory *m, const char *method, const char *target, http_answer *out)
 {
     char request[20000];
-    int len = snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nHost: localhost\r\n\r\n", method,
-                       target);
+    int len = snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                       method, target);
     assert_true(len > 0 && (size_t)len < sizeof(request));
     app_memory_ask(m, request, out);
 }

@@ -12,7 +12,7 @@
 
 const char *http_answer_header(const http_answer *answer, const char *name)
 {
-    static char value[HTTP_ANSWER_HEAD_SIZE];
+    static _Thread_local char value[HTTP_ANSWER_HEAD_SIZE];
     size_t name_len = strlen(name);
     const char *line = strstr(answer->head, "\r\n") + 2;
     for (; strncmp(line, "\r\n", 2) != 0; line = strstr(line, "\r\n") + 2) {

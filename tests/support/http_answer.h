@@ -18,7 +18,7 @@ typedef struct http_answer {
  * bytes it takes, 0 when it is not complete; fails the test when it is malformed. */
 size_t http_answer_parse(const void *data, size_t len, bool is_head, http_answer *out);
 
-/* A header's value, in a static buffer; NULL when there is none. */
+/* A header's value, in a buffer of this thread; NULL when there is none. */
 const char *http_answer_header(const http_answer *answer, const char *name);
 
 bool http_answer_body_is(const http_answer *answer, const char *text);

@@ -46,8 +46,8 @@ function appendTo(list, node, max) {
 }
 
 function hueOf(text) {
-  let hash = 0;
-  for (const char of text) hash = (hash * 31 + char.codePointAt(0)) >>> 0;
+  let hash = 2166136261; // FNV-1a
+  for (const char of text) hash = Math.imul(hash ^ char.codePointAt(0), 16777619) >>> 0;
   return hash % 360;
 }
 
@@ -318,7 +318,7 @@ function showPane(name) {
     if (tab.dataset.show === name) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
-  $("log").scrollTop = $("log").scrollHeight;
+  for (const id of ["log", "frames"]) $(id).scrollTop = $(id).scrollHeight;
 }
 
 onSubmit("name-form", async ({ name }) => {

@@ -234,8 +234,7 @@ static int on_server_disconnect(sio_ctx *ctx, void *arg)
     (void)arg;
     if (sio_unpack(ctx, "s", &sid) < 0)
         return SIO_ERROR;
-    return sio_reply(ctx, "i b", sio_server_disconnect(sio_server_of(ctx), sid, NULL),
-                     sio_server_is_connected(sio_server_of(ctx), sid, NULL));
+    return sio_reply(ctx, "i", sio_server_disconnect(sio_server_of(ctx), sid, NULL));
 }
 
 /* ---- errors ---- */

@@ -34,8 +34,8 @@ static http_header headers[HTTP_HEADER_COUNT_MAX];
 static http_request parse(const char *text)
 {
     http_request req = { .peer = { .family = AF_INET, .port = 7, .ip = { 10, 1, 2, 3 } } };
-    assert_int_equal(
-        http_head_parse(&req.head, headers, (const uint8_t *)text, strlen(text), NULL), 0);
+    assert_int_equal(http_head_parse(&req.head, headers, (const uint8_t *)text, strlen(text), NULL),
+                     0);
     return req;
 }
 

@@ -52,11 +52,11 @@ static int done(void *arg)
     return 204;
 }
 
-#define ASSERT_TEXT(actual, expected)                                                            \
-    do {                                                                                         \
-        const char *actual_ = (actual);                                                          \
-        assert_non_null(actual_);                                                                \
-        assert_string_equal(actual_, expected);                                                  \
+#define ASSERT_TEXT(actual, expected)                                                              \
+    do {                                                                                           \
+        const char *actual_ = (actual);                                                            \
+        assert_non_null(actual_);                                                                  \
+        assert_string_equal(actual_, expected);                                                    \
     } while (0)
 
 static int line_view(carafe_request *req, void *arg)

@@ -203,8 +203,9 @@ static int injection_view(carafe_request *req, void *arg)
         assert_int_equal(carafe_set_cookie(req, "a", "b", .domain = values[i]),
                          CARAFE_ERR_ARGUMENT);
     }
-    static const char *const names[] = { "", "a b", "a:", "a\r\nb", "Content-Length", "connection",
-                                         "Transfer-Encoding", "Date" };
+    static const char *const names[] = {
+        "", "a b", "a:", "a\r\nb", "Content-Length", "connection", "Transfer-Encoding", "Date"
+    };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         assert_int_equal(carafe_set_header(req, names[i], "x"), CARAFE_ERR_ARGUMENT);
     assert_int_equal(carafe_set_header(req, NULL, "x"), CARAFE_ERR_ARGUMENT);

@@ -79,8 +79,8 @@ static void test_router_static_rules_match_exactly(void **state)
     assert_string_equal(rule_of("/about"), "/about");
     assert_string_equal(rule_of("/a/b/c"), "/a/b/c");
     assert_string_equal(rule_of("/docs/"), "/docs/");
-    static const char *const others[] = { "", "about", "/about/", "/abou", "/About", "/a/b", "/docs",
-                                          "//", "/a//b/c", "*" };
+    static const char *const others[] = { "",     "about", "/about/", "/abou",   "/About",
+                                          "/a/b", "/docs", "//",      "/a//b/c", "*" };
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         assert_string_equal(rule_of(others[i]), "");
 }
@@ -103,8 +103,8 @@ static void test_router_int_variable_is_digits(void **state)
     (void)state;
     add("/item/<int:id>");
     assert_string_equal(arg_of("/item/0042", "id"), "0042");
-    static const char *const others[] = { "/item/", "/item/x", "/item/4x", "/item/-4", "/item/+4",
-                                          "/item/4.0", "/item/ 4" };
+    static const char *const others[] = { "/item/",   "/item/x",   "/item/4x", "/item/-4",
+                                          "/item/+4", "/item/4.0", "/item/ 4" };
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         assert_string_equal(rule_of(others[i]), "");
 }
@@ -123,9 +123,7 @@ static void test_router_path_variable_that_may_be_empty(void **state)
 {
     (void)state;
     const char *problem;
-    route_options options = {
-        .rule = "/static/<path:p>", .methods = GET, .may_be_empty = true
-    };
+    route_options options = { .rule = "/static/<path:p>", .methods = GET, .may_be_empty = true };
     assert_int_equal(router_add(&routes, &options, &problem), 0);
     assert_string_equal(arg_of("/static/", "p"), "");
     assert_string_equal(arg_of("/static/x", "p"), "x");
@@ -180,7 +178,8 @@ static void test_router_static_beats_int_beats_string_beats_path(void **state)
 static void test_router_text_around_a_variable_beats_none(void **state)
 {
     (void)state;
-    static const char *const rules[] = { "/v<int:a>.0", "/v<int:b>0", "/v<c>", "/<d>", "/<path:e>" };
+    static const char *const rules[] = { "/v<int:a>.0", "/v<int:b>0", "/v<c>", "/<d>",
+                                         "/<path:e>" };
     check_order(rules, 1, "/v1.0");
     check_order(rules + 2, 3, "/v1.0");
     check_order(rules + 1, 4, "/v10");
@@ -239,11 +238,11 @@ static void test_router_add_malformed_rules_are_refused(void **state)
 {
     (void)state;
     static const char *const rules[] = {
-        "",           "x",          "//",         "/a//b",      "/a?b",          "/a#b",
-        "/a\nb",      "/<",         "/>",         "/<>",        "/<a",           "/a>",
-        "/<a><b>",    "/<a>-<b>",   "/<1a>",      "/<a-b>",     "/<a>/<a>",      "/<float:a>",
-        "/<int:>",    "/<:a>",      "/<path:a>/", "/<path:a>/b", "/x<path:a>",   "/<int:a:b>",
-        "/><",
+        "",           "x",           "//",         "/a//b",      "/a?b",
+        "/a#b",       "/a\nb",       "/<",         "/>",         "/<>",
+        "/<a",        "/a>",         "/<a><b>",    "/<a>-<b>",   "/<1a>",
+        "/<a-b>",     "/<a>/<a>",    "/<float:a>", "/<int:>",    "/<:a>",
+        "/<path:a>/", "/<path:a>/b", "/x<path:a>", "/<int:a:b>", "/><",
     };
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
         assert_int_equal(add_with(rules[i], GET), CARAFE_ERR_ARGUMENT);

@@ -149,8 +149,10 @@ static void check_open(open_fn *open_file, const char *name, const char *text)
 
 static void check_refused(open_fn *open_file)
 {
-    static const char *const names[] = { "none", "out", "up/secret.txt", "abs", "loop",
-                                         "a.txt/", "../secret.txt", "sub/../../secret.txt" };
+    static const char *const names[] = {
+        "none", "out",    "up/secret.txt", "abs",
+        "loop", "a.txt/", "../secret.txt", "sub/../../secret.txt"
+    };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         assert_int_equal(open_file(root, names[i]), CARAFE_ERR_FILE);
     assert_int_equal(open_file("/nonexistent", "a.txt"), CARAFE_ERR_FILE);
@@ -426,8 +428,9 @@ static void test_carafe_static_leaks_no_descriptor(void **state)
     (void)state;
     carafe_route(app.app, "/r", replaced_view);
     int before = open_fd_count();
-    static const char *const targets[] = { "/r", "/static/a.txt", "/static/docs", "/static/sub",
-                                           "/static/fifo", "/static/empty.txt", "/static/out" };
+    static const char *const targets[] = { "/r",          "/static/a.txt", "/static/docs",
+                                           "/static/sub", "/static/fifo",  "/static/empty.txt",
+                                           "/static/out" };
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
         get(targets[i]);
         app_memory_get(&app, "HEAD", targets[i], &answer);
