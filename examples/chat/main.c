@@ -87,11 +87,8 @@ static int serve(carafe_app *app, const carafe_run_options *options)
         error = carafe_static(app, "/static", STATIC_DIR);
     if (error == 0)
         error = chat_init(sio);
-    if (error == 0) {
-        printf("Chat on http://%s:%d\n", options->host, options->port);
-        fflush(stdout);
+    if (error == 0)
         error = sio_server_run_with(sio, options); /* until Ctrl-C */
-    }
     return error;
 }
 

@@ -40,21 +40,19 @@ void eio_polling_flush(eio_socket *sock)
 {
     if (!sock->poll)
         return;
-    bool is_closing = sock->state == EIO_SOCKET_CLOSING;
-    eio_packet close = { .type = EIO_CLOSE };
-    if (is_closing && eio_payload_append(&sock->pending, &close) < 0)
-        buf_clear(&sock->pending);
     bool is_probed = sock->probe && sock->probe->is_probed;
-    if (buf_readable(&sock->pending) == 0 && !is_closing && !is_probed)
-        return;
-    /* The client waits for the end of its poll before it completes an upgrade. */
-    slice payload = buf_readable(&sock->pending) ? buf_slice(&sock->pending)
-                                                 : SLICE_LITERAL("6");
-    answer_poll(sock, payload);
-    /* An idle session holds no memory for output. */
-    buf_deinit(&sock->pending);
-    if (is_closing)
+    if (buf_readable(&sock->pending)) {
+        answer_poll(sock, buf_slice(&sock->pending));
+        /* An idle session holds no memory for output. */
+        buf_deinit(&sock->pending);
+    } else if (sock->state == EIO_SOCKET_CLOSING) {
+        /* Answered with "1". Not in one body with the last messages: clients handle a close at once
+         * and messages a moment later, and would never say why they were disconnected. */
         eio_socket_end(sock, sock->reason);
+    } else if (is_probed) {
+        /* The client waits for the end of its poll before it completes an upgrade. */
+        answer_poll(sock, SLICE_LITERAL("6"));
+    }
 }
 
 /* ---- the handshake ---- */
@@ -181,8 +179,7 @@ static void receive_post(eio_socket *sock, http_request *req)
     sock->is_posting = false;
     if (sock->state == EIO_SOCKET_CLOSED) {
         eio_refuse(core, req, EIO_UNKNOWN_SID, NULL);
-    } else if (sock->state == EIO_SOCKET_OPEN &&
-        !receive_payload(sock, buf_head(&req->body), buf_readable(&req->body))) {
+    } else if (!receive_payload(sock, buf_head(&req->body), buf_readable(&req->body))) {
         eio_refuse(core, req, EIO_BAD_REQUEST, "malformed payload");
         eio_socket_end(sock, EIO_REASON_PARSE);
     } else if (sock->is_paused && sock->state == EIO_SOCKET_OPEN) {

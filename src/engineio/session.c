@@ -328,8 +328,14 @@ void eio_socket_resume(eio_socket *sock)
 
 bool eio_socket_received(eio_socket *sock, eio_packet *packet)
 {
-    if (sock->state != EIO_SOCKET_OPEN)
+    if (sock->state == EIO_SOCKET_CLOSED)
         return false;
+    if (sock->state == EIO_SOCKET_CLOSING) {
+        /* Only that the client knows already is of interest now. */
+        if (packet->type == EIO_CLOSE)
+            eio_socket_end(sock, sock->reason);
+        return sock->state == EIO_SOCKET_CLOSING;
+    }
     switch (packet->type) {
     case EIO_MESSAGE:
         sock->shard->core->events.on_message(sock, (uint8_t *)(uintptr_t)packet->data,

@@ -27,7 +27,6 @@ function isOpen(port) {
 async function startDemo() {
   const port = await freePort();
   const demo = new Program("examples/chat", ["--port", String(port)]);
-  await demo.line(/^Chat on /);
   const limit = Date.now() + PATIENCE;
   while (!(await isOpen(port))) {
     assert.ok(Date.now() < limit, `the demo does not listen\n${demo.errors}`);

@@ -188,20 +188,73 @@ describe("many clients and restarts", () => {
     for (const { until } of seen) assert.deepEqual([...(await until(200))].sort((a, b) => a - b), expected);
   });
 
-  it("serves clients on several workers", async (t) => {
-    const server = await startServer(["--workers", "4"]);
-    t.after(() => server.stop());
-    const sockets = await Promise.all(Array.from({ length: 40 }, (_, i) =>
-      connect(server, "/", Object.values(MODES)[i % 3])));
-    const seen = sockets.map((socket) => collect(socket, "news"));
-    await Promise.all(sockets.map((socket) => ask(socket, "join", { room: "all" })));
-    await Promise.all(sockets.map((socket, i) => ask(socket, "emit", { to: "all" }, "news", i)));
-    const expected = Array.from({ length: 40 }, (_, i) => i);
-    for (const { until } of seen) assert.deepEqual([...(await until(40))].sort((a, b) => a - b), expected);
-    sockets[1].on("question", (ack) => ack("across"));
-    for (const socket of sockets.slice(2, 12)) {
-      assert.deepEqual(await ask(socket, "call", { to: sockets[1].id }, "question"), [["across"]]);
-    }
+  describe("on several workers", () => {
+    let server, sockets;
+    before(async () => {
+      server = await startServer(["--workers", "4"]);
+    });
+    after(() => server.stop());
+    // Connections are shared out in turn, so neighbours are served by different workers.
+    const openMany = async (count) => {
+      sockets = [];
+      for (let i = 0; i < count; i++) sockets.push(await connect(server, "/", Object.values(MODES)[i % 3]));
+    };
+
+    it("everybody in a room hears everybody", async () => {
+      await openMany(40);
+      const seen = sockets.map((socket) => collect(socket, "news"));
+      await Promise.all(sockets.map((socket) => ask(socket, "join", { room: "all" })));
+      await Promise.all(sockets.map((socket, i) => ask(socket, "emit", { to: "all" }, "news", i)));
+      const expected = Array.from({ length: 40 }, (_, i) => i);
+      for (const { until } of seen) assert.deepEqual([...(await until(40))].sort((a, b) => a - b), expected);
+      const [members] = await ask(sockets[0], "members", "all");
+      assert.equal(members.length, 40);
+    });
+
+    it("the order of one client's events is kept", async () => {
+      await openMany(5);
+      const seen = sockets.map((socket) => collect(socket, "news"));
+      for (let i = 0; i < 200; i++) sockets[0].emit("emit", { broadcast: true }, "news", i);
+      const expected = Array.from({ length: 200 }, (_, i) => i);
+      for (const { until } of seen) assert.deepEqual(await until(200), expected);
+    });
+
+    it("clients ask each other", async () => {
+      await openMany(8);
+      for (const socket of sockets) socket.on("question", (text, ack) => ack(text, socket.id));
+      for (const from of sockets) {
+        const answers = await Promise.all(sockets.map((to) => ask(from, "call", { to: to.id }, "question", "who")));
+        assert.deepEqual(answers, sockets.map(({ id }) => [["who", id]]));
+      }
+    });
+
+    it("clients are put into rooms, taken out and disconnected by others", async () => {
+      await openMany(5);
+      const [first, ...others] = sockets;
+      const seen = others.map((socket) => collect(socket, "news"));
+      for (const { id } of others) assert.deepEqual(await ask(first, "join", { room: "put", sid: id }), [0]);
+      await ask(first, "emit", { to: "put", except: [others[0].id] }, "news", 1);
+      for (const { until } of seen.slice(1)) await until(1);
+      assert.deepEqual(await ask(first, "leave", { room: "put", sid: others[1].id }), [0]);
+      await ask(first, "emit", { to: "put" }, "news", 2);
+      for (const i of [0, 2, 3]) await seen[i].until(i === 0 ? 1 : 2);
+      assert.deepEqual(seen.map(({ items }) => items), [[2], [1], [1, 2], [1, 2]]);
+      const gone = others.map((socket) => event(socket, "disconnect"));
+      for (const { id } of others) await ask(first, "server disconnect", id);
+      for (const [reason] of await Promise.all(gone)) assert.equal(reason, "io server disconnect");
+    });
+
+    it("threads and tasks reach everybody", async () => {
+      await openMany(8);
+      const seen = sockets.map((socket) => [collect(socket, "from thread"), collect(socket, "from task")]);
+      await Promise.all(sockets.map((socket) => ask(socket, "join", { room: "reached" })));
+      sockets[0].emit("thread", "reached", 100);
+      sockets[1].emit("task", "reached", 10);
+      for (const [threads, tasks] of seen) {
+        assert.deepEqual(await threads.until(100), Array.from({ length: 100 }, (_, i) => i));
+        assert.deepEqual(await tasks.until(10), Array.from({ length: 10 }, (_, i) => i));
+      }
+    });
   });
 
   for (const [mode, options] of Object.entries(MODES)) {
