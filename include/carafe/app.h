@@ -169,6 +169,7 @@ CARAFE_API const char *carafe_remote_addr(carafe_request *req);
 /* A free object for this request, empty at its start. Borrowed. NULL: no memory. */
 CARAFE_API json_t *carafe_g(carafe_request *req);
 
+/* The app that serves the request. */
 CARAFE_API carafe_app *carafe_current_app(carafe_request *req);
 
 /* ---- the answer ----
@@ -200,6 +201,7 @@ CARAFE_API int carafe_redirect(carafe_request *req, const char *location, int st
  * the status: "return carafe_abort(req, 404);". */
 CARAFE_API int carafe_abort(carafe_request *req, int status);
 
+/* The status of the answer, 200 by default. CARAFE_ERR_ARGUMENT: not 200 to 599. */
 CARAFE_API int carafe_set_status(carafe_request *req, int status);
 
 /* Adds a header; a header of that name that was set before is replaced, Set-Cookie excepted. */

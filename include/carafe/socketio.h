@@ -143,21 +143,29 @@ CARAFE_API int sio_server_on_namespace(sio_server *sio, const sio_namespace_clas
 /* In trigger_event: runs the handler the event would have had, and returns what it returned. */
 CARAFE_API int sio_dispatch(sio_ctx *ctx);
 
-/* Run, start, wait and stop the app of the server; see app.h for options and errors. */
+/* Serves the server's app until sio_server_stop, SIGINT or SIGTERM; see carafe_run for options and
+ * errors. CARAFE_ERR_ARGUMENT: the server has no app. */
 CARAFE_API int sio_server_run_with(sio_server *sio, const carafe_run_options *options);
 #define sio_server_run(...) SIO_SERVER_RUN_(__VA_ARGS__, )
 #define SIO_SERVER_RUN_(sio, ...)                                                                \
     sio_server_run_with(sio,                                                                     \
                         &(carafe_run_options){ .size = sizeof(carafe_run_options), __VA_ARGS__ })
 
+/* The same on threads of its own: returns once it listens. */
 CARAFE_API int sio_server_start_with(sio_server *sio, const carafe_run_options *options);
 #define sio_server_start(...) SIO_SERVER_START_(__VA_ARGS__, )
 #define SIO_SERVER_START_(sio, ...)                                                              \
     sio_server_start_with(                                                                       \
         sio, &(carafe_run_options){ .size = sizeof(carafe_run_options), __VA_ARGS__ })
 
+/* Waits until the server has stopped. Not from a handler or view (CARAFE_ERR_STATE). */
 CARAFE_API int sio_server_wait(sio_server *sio);
+
+/* Stops the server: clients are told ("server shutting down"), sleepers wake, handlers get time to
+ * end. Returns at once. Thread: any, handlers too. */
 CARAFE_API int sio_server_stop(sio_server *sio);
+
+/* The port it listens on, 0 when it does not run. Thread: any. */
 CARAFE_API int sio_server_port(sio_server *sio);
 
 /* ---- sending ---- */
@@ -231,6 +239,7 @@ CARAFE_API int sio_server_emit_with(sio_server *sio, const char *event, json_t *
     sio_server_emit_with(sio, event, data,                                                       \
                          &(sio_emit_options){ .size = sizeof(sio_emit_options), __VA_ARGS__ })
 
+/* The event "message", or "json" with .json. */
 CARAFE_API int sio_server_send_with(sio_server *sio, json_t *data,
                                     const sio_emit_options *options);
 #define sio_server_send(...) SIO_SERVER_SEND_(__VA_ARGS__, )
@@ -314,6 +323,7 @@ CARAFE_API const char *sio_transport(sio_ctx *ctx);
  * of each event. NULL: no memory. */
 CARAFE_API carafe_request *sio_request(sio_ctx *ctx);
 
+/* The server the event came to. */
 CARAFE_API sio_server *sio_server_of(sio_ctx *ctx);
 
 /* ---- rooms ---- */

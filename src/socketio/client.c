@@ -318,7 +318,10 @@ static void on_connect_packet(sio_client *client, sio_job *job)
 /* The socket a packet is for; NULL when there is none, and then it has been dealt with. */
 static sio_socket *addressed_socket(sio_client *client, const sio_packet *packet)
 {
-    sio_socket *socket = sio_client_socket(client, sio_shard_ns(client->shard, packet->ns));
+    /* A connection joins few namespaces: looking at their names is cheaper than hashing one. */
+    sio_socket *socket = client->sockets;
+    while (socket && !slice_is(packet->ns, socket->ns->name))
+        socket = socket->next;
     if (socket && socket->state == SIO_SOCKET_CONNECTED)
         return socket;
     /* A packet may have been under way when the server ended the namespace: no fault of the peer. */
