@@ -159,7 +159,7 @@ void eio_socket_end(eio_socket *sock, const char *reason)
     wheel_cancel(&sock->timer);
     map_remove(&sock->shard->sessions, slice_of(sock->sid, SID_LEN));
     if (sock->probe)
-        eio_probe_end(sock->probe);
+        eio_probe_leave(sock->probe);
     if (sock->ws)
         ws_close(sock->ws, 0, NULL);
     sock->ws = NULL;

@@ -26,7 +26,7 @@ typedef enum eio_state { EIO_SOCKET_OPEN, EIO_SOCKET_CLOSING, EIO_SOCKET_CLOSED 
 /* A WebSocket that may take the session over. Exists during an upgrade only. */
 typedef struct eio_probe {
     ws_conn *ws;
-    eio_socket *sock;
+    eio_socket *sock;  /* NULL: the session has ended meanwhile */
     wheel_timer timer; /* upgrade_timeout */
     bool is_probed;    /* 2probe came and was answered */
 } eio_probe;
@@ -121,5 +121,6 @@ void eio_polling_release(eio_socket *sock, slice last_packet);
 void eio_websocket_handshake(eio_core *core, http_request *req, const eio_query *query);
 void eio_websocket_probe(eio_socket *sock, http_request *req);
 void eio_probe_end(eio_probe *probe);
+void eio_probe_leave(eio_probe *probe);
 
 #endif /* CARAFE_ENGINEIO_SESSION_H */

@@ -73,11 +73,24 @@ void eio_websocket_handshake(eio_core *core, http_request *req, const eio_query 
 
 void eio_probe_end(eio_probe *probe)
 {
-    probe->sock->probe = NULL;
+    if (probe->sock)
+        probe->sock->probe = NULL;
     wheel_cancel(&probe->timer);
     if (probe->ws)
         ws_close(probe->ws, 0, NULL);
     mem_free(probe);
+}
+
+/* The session ends. A client that was told 3probe has stopped polling and only listens here: it
+ * hears of the end when it asks for the upgrade. Closing before that would leave it waiting. */
+void eio_probe_leave(eio_probe *probe)
+{
+    if (!probe->is_probed || !probe->ws) {
+        eio_probe_end(probe);
+        return;
+    }
+    probe->sock->probe = NULL;
+    probe->sock = NULL;
 }
 
 /* Packets that were waiting for the next poll, sent in their order over the WebSocket. */
@@ -102,14 +115,14 @@ static void send_pending(eio_socket *sock)
 static void take_over(eio_probe *probe)
 {
     eio_socket *sock = probe->sock;
+    if (!sock) {
+        eio_probe_end(probe);
+        return;
+    }
     ws_conn *ws = probe->ws;
     probe->ws = NULL;
     eio_probe_end(probe);
     bool is_closing = sock->state == EIO_SOCKET_CLOSING;
-    if (sock->state == EIO_SOCKET_CLOSED) {
-        ws_close(ws, 0, NULL);
-        return;
-    }
     ws_set_handler(ws, &session_handler, sock);
     sock->ws = ws;
     sock->is_websocket = true;
@@ -138,7 +151,8 @@ static void on_probe_message(ws_conn *ws, uint8_t *data, size_t len, bool is_bin
         ws_send(ws, WS_TEXT, &(struct iovec){ (char[]){ "3probe" }, 6 }, 1);
         probe->is_probed = true;
         /* Its poll must end before the client goes on. */
-        eio_polling_flush(probe->sock);
+        if (probe->sock)
+            eio_polling_flush(probe->sock);
     } else if (!is_binary && probe->is_probed && slice_is(text, "5")) {
         take_over(probe);
     } else {

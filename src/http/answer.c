@@ -87,6 +87,15 @@ static int build_head(worker *w, answer_head *head, const char *upgrade, buf **o
 
 /* ---- the end of a request ---- */
 
+/* How much of a target may be logged. A session id is as good as a password, and logs are read by
+ * many: the line ends before its value. */
+static int loggable_len(slice target)
+{
+    static const char secret[] = "sid=";
+    const char *at = memmem(target.data, target.len, secret, sizeof(secret) - 1);
+    return at ? (int)(at - target.data + (ptrdiff_t)sizeof(secret) - 1) : (int)target.len;
+}
+
 static void log_access(const http_request *req, int status, uint64_t len)
 {
     if (!log_is_on(LOG_HTTP, LOG_INFO))
@@ -95,7 +104,7 @@ static void log_access(const http_request *req, int status, uint64_t len)
     net_addr_format(&req->peer, peer);
     log_line(LOG_HTTP, LOG_INFO, "%s \"%.*s %.*s\" %d %llu B %.1f ms", peer,
              (int)req->head.method_name.len, req->head.method_name.data,
-             (int)req->head.target.len, req->head.target.data, status, (unsigned long long)len,
+             loggable_len(req->head.target), req->head.target.data, status, (unsigned long long)len,
              (double)(uv_hrtime() / 1000 - req->started_us) / 1000.0);
 }
 
@@ -146,7 +155,7 @@ static int respond(http_request *req, answer_head *head, slice body)
     int error = build_head(req->worker, head, NULL, &bytes);
     if (error == CARAFE_ERR_ARGUMENT) {
         log_line(LOG_HTTP, LOG_ERROR, "answer to %.*s has a header that is not valid",
-                 (int)req->head.target.len, req->head.target.data);
+                 loggable_len(req->head.target), req->head.target.data);
         http_respond_error(req, 500, "the server made an invalid answer");
         return error;
     }
@@ -216,7 +225,7 @@ int http_respond_error(http_request *req, int status, const char *message)
         net_addr_format(&req->peer, peer);
         log_line(LOG_HTTP, LOG_WARNING, "%s: \"%.*s %.*s\" refused: %d %s", peer,
                  (int)req->head.method_name.len, req->head.method_name.data,
-                 (int)req->head.target.len, req->head.target.data, status,
+                 loggable_len(req->head.target), req->head.target.data, status,
                  message ? message : http_status_reason(status));
     }
     http_header type = { SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json") };

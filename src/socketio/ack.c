@@ -178,7 +178,8 @@ json_t *sio_call_wait(sio_call_state *call, uint64_t timeout_ms)
         call->coro = NULL;
     }
     pthread_mutex_lock(&call->lock);
-    json_t *answer = json_incref(call->answer);
+    json_t *answer = call->answer;
+    call->answer = NULL;
     call->is_done = true; /* an answer that comes now is dropped */
     pthread_mutex_unlock(&call->lock);
     return answer;

@@ -63,7 +63,7 @@ void sio_call_unref(sio_call_state *call);
 /* Ends the wait with an answer (stolen; NULL: gone). Thread: any; the first time counts. */
 void sio_call_complete(sio_call_state *call, json_t *answer);
 
-/* Waits up to `timeout_ms`. A new reference to the answer, or NULL. Yields. */
+/* Waits up to `timeout_ms`. The answer, which is the caller's now, or NULL. Yields. */
 json_t *sio_call_wait(sio_call_state *call, uint64_t timeout_ms);
 
 #endif /* CARAFE_SOCKETIO_ACK_H */

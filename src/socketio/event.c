@@ -126,13 +126,29 @@ static bool handle_error(sio_ctx *ctx, int result)
 
 /* ---- the kinds of jobs ---- */
 
+/* Counted, and logged once a name: the names are the peers' choice, so only so many are kept. */
+static void note_unhandled(sio_ctx *ctx)
+{
+    enum { NAMES_MAX = 100 };
+    sio_shard *shard = ctx->socket->ns->shard;
+    slice name = slice_str(ctx->event);
+    shard->unhandled_count++;
+    if (!log_is_on(LOG_SOCKETIO, LOG_DEBUG) || shard->unhandled_names.count >= NAMES_MAX ||
+        map_get(&shard->unhandled_names, name))
+        return;
+    char *copy = mem_dup(name.data, name.len);
+    if (copy && map_put(&shard->unhandled_names, copy) < 0)
+        mem_free(copy);
+    log_line(LOG_SOCKETIO, LOG_DEBUG, "event \"%s\" in namespace %s: no handler (said once)",
+             ctx->event, ctx->socket->ns->name);
+}
+
 static void run_event(sio_ctx *ctx)
 {
     bool is_handled;
     int result = route(ctx, &is_handled);
     if (!is_handled) {
-        log_line(LOG_SOCKETIO, LOG_DEBUG, "event \"%s\" in namespace %s: not handled", ctx->event,
-                 ctx->socket->ns->name);
+        note_unhandled(ctx);
         return;
     }
     bool is_ok = result >= 0 || handle_error(ctx, result);
@@ -319,7 +335,9 @@ void sio_event_acked(sio_job *job, sio_socket *socket)
     if (!ctx->args && text.data && sio_json_decode(text.data, text.len, NULL, &ctx->args) < 0)
         ctx->args = NULL;
     if (entry.call) {
-        sio_call_complete(entry.call, json_incref(ctx->args));
+        /* Handed over whole: a value must not be counted by two threads. */
+        sio_call_complete(entry.call, ctx->args);
+        ctx->args = NULL;
         sio_call_unref(entry.call);
         return;
     }

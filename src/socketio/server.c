@@ -32,6 +32,11 @@ static slice key_of_socket(const void *value)
     return slice_of(socket->sid, SID_LEN);
 }
 
+static slice key_of_name(const void *value)
+{
+    return slice_str(value);
+}
+
 static int on_start(eio_core *core, worker *w)
 {
     sio_server *server = core->owner;
@@ -44,6 +49,7 @@ static int on_start(eio_core *core, worker *w)
     *shard = (sio_shard){ .server = server, .worker = w };
     map_init(&shard->namespaces, key_of_ns);
     map_init(&shard->sockets, key_of_socket);
+    map_init(&shard->unhandled_names, key_of_name);
     if (w->index == 0)
         sio_tasks_start(server, w);
     if (w->index + 1 == core->shard_count)
@@ -77,6 +83,11 @@ static void on_stopped(eio_core *core, worker *w)
         sio_ns_free(ns);
     map_deinit(&shard->namespaces);
     map_deinit(&shard->sockets);
+    char *name;
+    at = 0;
+    while ((name = map_next(&shard->unhandled_names, &at)) != NULL)
+        mem_free(name);
+    map_deinit(&shard->unhandled_names);
     buf_deinit(&shard->scratch);
     if (w->index + 1 < core->shard_count)
         return;
@@ -156,6 +167,10 @@ void sio_server_free(sio_server *sio)
 {
     if (!sio)
         return;
+    if (worker_current()) {
+        log_line(LOG_APP, LOG_ERROR, "sio_server_free: not from a handler, view or task");
+        return;
+    }
     carafe_app *app = sio->has_core ? sio->core.ext.app : NULL;
     if (app && app_is_running(app)) {
         carafe_stop(app);

@@ -53,6 +53,8 @@ struct sio_shard {
     uint64_t generation; /* of the last delivery that had to mark sockets */
     size_t job_count;    /* handlers that have begun and not ended */
     buf scratch;         /* packets to one client are encoded here */
+    uint64_t unhandled_count; /* events without a handler */
+    map unhandled_names;      /* those that were logged; the keys are their own objects */
 };
 
 /* A namespace on one worker. */

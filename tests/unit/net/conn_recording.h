@@ -166,7 +166,7 @@ static void count_free(shared *s)
 
 static inline void counted_init(counted *c, const char *text)
 {
-    *c = (counted){ .frees = 0 };
+    *c = (counted){.frees = 0};
     shared_init(&c->shared, count_free);
     memcpy(c->bytes, text, strlen(text));
 }

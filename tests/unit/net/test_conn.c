@@ -9,11 +9,11 @@
 static void test_net_conn_writes_of_a_turn_leave_in_one_write(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     watch(m->conn);
     assert_int_equal(net_conn_write(m->conn, "one ", 4), 0);
-    struct iovec iov[] = { { "two", 3 }, { NULL, 0 }, { " ", 1 } };
+    struct iovec iov[] = {{"two", 3}, {NULL, 0}, {" ", 1}};
     assert_int_equal(net_conn_writev(m->conn, iov, 3), 0);
     assert_int_equal(net_conn_write(m->conn, "three", 5), 0);
     assert_int_equal(asked.writes, 0);
@@ -31,7 +31,7 @@ static void test_net_conn_writes_of_a_turn_leave_in_one_write(void **state)
 static void test_net_conn_empty_write_asks_nothing_of_the_transport(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     counted c;
     counted_init(&c, "");
     net_memory *m = connect_to(&r);
@@ -49,7 +49,7 @@ static void test_net_conn_empty_write_asks_nothing_of_the_transport(void **state
 static void test_net_conn_shared_bytes_leave_by_reference(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     counted c;
     counted_init(&c, "hello");
     net_memory *m = connect_to(&r);
@@ -67,7 +67,7 @@ static void test_net_conn_shared_bytes_leave_by_reference(void **state)
 static void test_net_conn_shared_bytes_are_let_go_when_the_connection_closes(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     counted c;
     counted_init(&c, "hello");
     net_memory *m = connect_to(&r);
@@ -85,10 +85,10 @@ static void test_net_conn_shared_bytes_are_let_go_when_the_connection_closes(voi
 /* Copies of 0 to 700 bytes and shared bytes in turn, read by a peer of each appetite. */
 static void mix_output(size_t out_max)
 {
-    recording r = { 0 };
+    recording r = {0};
     counted c;
     counted_init(&c, "<shared>");
-    buf expected = { 0 };
+    buf expected = {0};
     net_memory *m = connect_to(&r);
     m->out_max = out_max;
     char copy[700];
@@ -104,7 +104,7 @@ static void mix_output(size_t out_max)
         if (i % 50 == 20)
             turn();
     }
-    buf got = { 0 };
+    buf got = {0};
     while (net_conn_out_bytes(m->conn) || buf_readable(&m->out)) {
         turn();
         assert_true(!out_max || buf_readable(&m->out) <= out_max);
@@ -129,7 +129,7 @@ static void test_net_conn_copied_and_shared_bytes_keep_their_order(void **state)
 static void test_net_conn_output_is_whole_whatever_the_transport_takes(void **state)
 {
     (void)state;
-    static const size_t sizes[] = { 1, 2, 7, 8, 9, 511, 512, 513, 4096, 40000 };
+    static const size_t sizes[] = {1, 2, 7, 8, 9, 511, 512, 513, 4096, 40000};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         mix_output(sizes[i]);
 }
@@ -137,7 +137,7 @@ static void test_net_conn_output_is_whole_whatever_the_transport_takes(void **st
 static void test_net_conn_blocked_transport_is_asked_again_only_when_writable(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     watch(m->conn);
     m->out_max = 3;
@@ -161,7 +161,7 @@ static void test_net_conn_blocked_transport_is_asked_again_only_when_writable(vo
 static void test_net_conn_on_drain_comes_when_output_had_to_wait_or_when_asked(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     assert_int_equal(net_conn_write(m->conn, "abc", 3), 0);
     turn();
@@ -199,7 +199,7 @@ static void write_once_more(net_conn *c)
 static void test_net_conn_output_made_in_on_drain_leaves_without_an_event(void **state)
 {
     (void)state;
-    recording r = { .on_drain = write_once_more };
+    recording r = {.on_drain = write_once_more};
     net_memory *m = connect_to(&r);
     net_conn_want_drain(m->conn);
     for (int i = 0; i < 5; i++)
@@ -212,7 +212,7 @@ static void test_net_conn_output_made_in_on_drain_leaves_without_an_event(void *
 static void test_net_conn_queue_of_a_peer_that_never_reads_is_bounded(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     counted c;
     counted_init(&c, "x");
     net_memory *m = connect_to(&r);
@@ -221,8 +221,7 @@ static void test_net_conn_queue_of_a_peer_that_never_reads_is_bounded(void **sta
     turn();
     assert_int_equal(net_conn_out_bytes(m->conn), 1);
     /* The transport is full, so nobody looks at bytes that are not there. */
-    assert_int_equal(
-        net_conn_write_shared(m->conn, &c.shared, c.bytes, NET_OUT_BYTES_MAX - 1), 0);
+    assert_int_equal(net_conn_write_shared(m->conn, &c.shared, c.bytes, NET_OUT_BYTES_MAX - 1), 0);
     assert_int_equal(net_conn_out_bytes(m->conn), NET_OUT_BYTES_MAX);
     assert_int_equal(net_conn_write_shared(m->conn, &c.shared, c.bytes, 1), CARAFE_ERR_TOO_LARGE);
     assert_int_equal(atomic_load(&c.shared.refs), 1);
@@ -235,7 +234,7 @@ static void test_net_conn_queue_of_a_peer_that_never_reads_is_bounded(void **sta
 static void test_net_conn_chunk_list_of_a_peer_that_lags_does_not_grow(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     counted c;
     counted_init(&c, "1234567890");
     net_memory *m = connect_to(&r);
@@ -256,7 +255,7 @@ static void test_net_conn_chunk_list_of_a_peer_that_lags_does_not_grow(void **st
 static void test_net_conn_copies_for_a_lagging_peer_share_blocks(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     m->out_max = 1;
     int64_t before = mem_bytes_in_use();
@@ -281,7 +280,7 @@ static int file_of(const void *bytes, size_t len)
 static void test_net_conn_file_follows_the_output_and_is_closed(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     int fd = file_of("0123456789", 10);
     assert_int_equal(net_conn_write(m->conn, "head ", 5), 0);
@@ -300,7 +299,7 @@ static void test_net_conn_file_of_megabytes_leaves_in_parts(void **state)
 {
     (void)state;
     enum { SIZE = 3 * 1024 * 1024 + 17 };
-    recording r = { 0 };
+    recording r = {0};
     uint8_t *bytes = malloc(SIZE);
     assert_non_null(bytes);
     for (size_t i = 0; i < SIZE; i++)
@@ -327,7 +326,7 @@ static void test_net_conn_file_of_megabytes_leaves_in_parts(void **state)
 static void test_net_conn_file_that_shrank_ends_the_connection(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     int fd = file_of("0123456789", 10);
     assert_int_equal(net_conn_send_file(m->conn, fd, 8, 6), 0);
@@ -341,7 +340,7 @@ static void test_net_conn_file_that_shrank_ends_the_connection(void **state)
 static void test_net_conn_file_is_closed_with_and_by_a_closed_connection(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     int fd = file_of("0123456789", 10);
     assert_int_equal(net_conn_send_file(m->conn, fd, 0, 10), 0);
@@ -358,7 +357,7 @@ static void test_net_conn_file_is_closed_with_and_by_a_closed_connection(void **
 /* One connection's life with all kinds of output. True when nothing failed. */
 static bool live(int n, counted *c)
 {
-    recording r = { 0 };
+    recording r = {0};
     char big[5000] = "";
     net_memory *m = net_memory_new(&w, &recorder, &r);
     if (!m)

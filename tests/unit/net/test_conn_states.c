@@ -6,7 +6,7 @@
 static void test_net_conn_close_tells_the_protocol_once_at_the_end_of_the_turn(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     assert_int_equal(net_conn_write(m->conn, "lost", 4), 0);
     net_conn_close(m->conn, NET_CLOSE_TIMEOUT);
@@ -27,7 +27,7 @@ static void test_net_conn_close_tells_the_protocol_once_at_the_end_of_the_turn(v
 static void test_net_conn_finish_writes_shuts_down_and_waits_for_the_peers_end(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     assert_int_equal(net_conn_write(m->conn, "bye", 3), 0);
     net_conn_finish(m->conn);
@@ -51,7 +51,7 @@ static void test_net_conn_finish_writes_shuts_down_and_waits_for_the_peers_end(v
 static void test_net_conn_finish_without_output_shuts_down_too(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     net_conn_pause(m->conn);
     watch(m->conn);
@@ -69,7 +69,7 @@ static void test_net_conn_finish_without_output_shuts_down_too(void **state)
 static void test_net_conn_finish_behind_the_peers_end_closes_when_written(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     m->out_max = 2;
     net_memory_feed_end(m);
@@ -88,7 +88,7 @@ static void test_net_conn_finish_behind_the_peers_end_closes_when_written(void *
 static void test_net_conn_peers_end_while_finishing_is_not_told(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     m->out_max = 1;
     assert_int_equal(net_conn_write(m->conn, "bye", 3), 0);
@@ -109,7 +109,7 @@ static void test_net_conn_peers_end_while_finishing_is_not_told(void **state)
 static void test_net_conn_linger_ends_by_time(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     net_conn_finish(m->conn);
     turn();
@@ -124,7 +124,7 @@ static void test_net_conn_linger_ends_by_time(void **state)
 static void test_net_conn_finish_of_a_peer_that_does_not_read_ends_by_time(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     m->out_max = 1;
     net_conn_set_timer(m->conn, 5);
@@ -142,7 +142,7 @@ static void test_net_conn_finish_of_a_peer_that_does_not_read_ends_by_time(void 
 static void test_net_conn_reset_tells_its_reason_but_not_while_lingering(void **state)
 {
     (void)state;
-    recording r = { 0 }, lingering = { 0 };
+    recording r = {0}, lingering = {0};
     net_memory *m = connect_to(&r), *n = connect_to(&lingering);
     net_conn_finish(n->conn);
     turn();
@@ -160,7 +160,7 @@ static void test_net_conn_peers_end_closes_without_on_eof(void **state)
     (void)state;
     net_protocol deaf = recorder;
     deaf.on_eof = NULL;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = net_memory_new(&w, &deaf, &r);
     net_memory_feed_end(m);
     turn();
@@ -171,7 +171,7 @@ static void test_net_conn_peers_end_closes_without_on_eof(void **state)
 static void test_net_conn_output_goes_on_behind_the_peers_end(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     watch(m->conn);
     net_memory_feed_end(m);
@@ -221,11 +221,11 @@ static void test_net_conn_close_inside_each_callback(void **state)
 {
     (void)state;
     recording all[] = {
-        { .on_data = close_here },
-        { .on_drain = close_here },
-        { .on_timer = close_here },
-        { .on_eof = close_here },
-        { .on_eof = close_here, .on_close = close_here },
+        {.on_data = close_here},
+        {.on_drain = close_here},
+        {.on_timer = close_here},
+        {.on_eof = close_here},
+        {.on_eof = close_here, .on_close = close_here},
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         net_memory *m = connect_to(&all[i]);
@@ -242,10 +242,10 @@ static void test_net_conn_finish_inside_each_callback(void **state)
 {
     (void)state;
     recording all[] = {
-        { .on_data = finish_here },
-        { .on_drain = finish_here },
-        { .on_timer = finish_here },
-        { .on_eof = finish_here },
+        {.on_data = finish_here},
+        {.on_drain = finish_here},
+        {.on_timer = finish_here},
+        {.on_eof = finish_here},
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         net_memory *m = connect_to(&all[i]);
@@ -269,7 +269,7 @@ static void test_net_conn_close_of_another_inside_callbacks(void **state)
     (void)state;
     /* Both are dirty in the same turn, in both orders; then from one's on_close. */
     for (int i = 0; i < 3; i++) {
-        recording killer = { 0 }, dead = { 0 };
+        recording killer = {0}, dead = {0};
         net_memory *first = connect_to(i == 0 ? &dead : &killer);
         net_memory *second = connect_to(i == 0 ? &killer : &dead);
         victim = i == 0 ? first : second;
@@ -299,7 +299,7 @@ static void write_to_victim(net_conn *c)
 static void test_net_conn_output_made_in_on_close_of_another_leaves_in_that_turn(void **state)
 {
     (void)state;
-    recording leaver = { .on_close = write_to_victim }, other = { 0 };
+    recording leaver = {.on_close = write_to_victim}, other = {0};
     net_memory *m = connect_to(&leaver);
     victim = connect_to(&other);
     net_conn_close(m->conn, NET_CLOSE_LOCAL);
@@ -312,7 +312,7 @@ static void test_net_conn_output_made_in_on_close_of_another_leaves_in_that_turn
 static void test_net_conn_all_are_cut_when_the_worker_ends(void **state)
 {
     (void)state;
-    recording r[4] = { 0 };
+    recording r[4] = {0};
     net_memory *m[4];
     for (int i = 0; i < 4; i++)
         m[i] = connect_to(&r[i]);
@@ -335,7 +335,7 @@ static void test_net_conn_all_are_cut_when_the_worker_ends(void **state)
 static void test_net_conn_timer_fires_once_and_can_be_moved_and_disarmed(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     net_conn_set_timer(m->conn, 10);
     pass_time(9);
@@ -361,7 +361,7 @@ static void test_net_conn_timer_fires_once_and_can_be_moved_and_disarmed(void **
 static void test_net_conn_protocol_change_disarms_the_timer_and_moves_the_callbacks(void **state)
 {
     (void)state;
-    recording r = { 0 }, after = { 0 };
+    recording r = {0}, after = {0};
     net_memory *m = connect_to(&r);
     net_conn_set_timer(m->conn, 5);
     net_conn_set_protocol(m->conn, &recorder, &after);
@@ -379,7 +379,7 @@ static void test_net_conn_protocol_change_disarms_the_timer_and_moves_the_callba
 static void test_net_conn_pause_and_resume_tell_the_transport(void **state)
 {
     (void)state;
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     watch(m->conn);
     net_conn_pause(m->conn);
@@ -399,7 +399,7 @@ static void test_net_conn_input_comes_in_reads_of_bounded_size(void **state)
 {
     (void)state;
     static char bytes[3 * WORKER_READ_SIZE / 2];
-    recording r = { 0 };
+    recording r = {0};
     net_memory *m = connect_to(&r);
     memset(bytes, 'x', sizeof(bytes));
     net_memory_feed(m, bytes, sizeof(bytes));
@@ -412,10 +412,10 @@ static void test_net_addr_format(void **state)
 {
     (void)state;
     char text[NET_ADDR_TEXT_SIZE];
-    net_addr addr = { .family = AF_INET, .ip = { 192, 0, 2, 255 } };
+    net_addr addr = {.family = AF_INET, .ip = {192, 0, 2, 255}};
     net_addr_format(&addr, text);
     assert_string_equal(text, "192.0.2.255");
-    addr = (net_addr){ .family = AF_INET6, .ip = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 } };
+    addr = (net_addr){.family = AF_INET6, .ip = {0x20, 0x01, 0x0d, 0xb8, [15] = 1}};
     net_addr_format(&addr, text);
     assert_string_equal(text, "2001:db8::1");
     addr.family = AF_UNIX;

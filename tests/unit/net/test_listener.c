@@ -21,7 +21,7 @@
 #include "net/tcp.h"
 
 static worker w;
-static worker *only[] = { &w };
+static worker *only[] = {&w};
 static int64_t blocks_before;
 static net_listener *listener;
 
@@ -70,7 +70,7 @@ static void on_accept(worker *on, int fd, const net_addr *peer, void *arg)
 static void open_listener(const char *host)
 {
     const char *error_text = NULL;
-    net_listen_options options = { .host = host };
+    net_listen_options options = {.host = host};
     assert_int_equal(net_listener_open(&options, &listener, &error_text), 0);
     assert_in_range(net_listener_port(listener), 1, 65535);
 }
@@ -84,7 +84,7 @@ static void start_listener(const char *host)
 static int client_socket(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct timeval limit = { .tv_sec = 30 };
+    struct timeval limit = {.tv_sec = 30};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     return fd;
 }
@@ -92,9 +92,9 @@ static int client_socket(void)
 /* 0, or the error. The kernel answers without an accept. */
 static int connect_to(int fd, int port)
 {
-    struct sockaddr_in addr = { .sin_family = AF_INET,
-                                .sin_port = htons((uint16_t)port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in addr = {.sin_family = AF_INET,
+                               .sin_port = htons((uint16_t)port),
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     return connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 ? 0 : errno;
 }
 
@@ -118,7 +118,7 @@ static void test_net_listener_port_in_use_is_told(void **state)
     open_listener("127.0.0.1");
     net_listener *second = NULL;
     const char *error_text = NULL;
-    net_listen_options options = { .host = "127.0.0.1", .port = net_listener_port(listener) };
+    net_listen_options options = {.host = "127.0.0.1", .port = net_listener_port(listener)};
     assert_int_equal(net_listener_open(&options, &second, &error_text), CARAFE_ERR_ADDRESS);
     assert_string_equal(error_text, strerror(EADDRINUSE));
     assert_null(second);
@@ -135,7 +135,7 @@ static void test_net_listener_address_of_another_machine_is_told(void **state)
 {
     (void)state;
     const char *error_text = NULL;
-    net_listen_options options = { .host = "192.0.2.1" };
+    net_listen_options options = {.host = "192.0.2.1"};
     assert_int_equal(net_listener_open(&options, &listener, &error_text), CARAFE_ERR_ADDRESS);
     assert_string_equal(error_text, strerror(EADDRNOTAVAIL));
     options.host = "a..b";
@@ -182,7 +182,7 @@ static void test_net_listener_on_every_interface_takes_both_families(void **stat
     assert_string_equal(text, "127.0.0.1"); /* not ::ffff:127.0.0.1 */
     close(client);
 
-    struct sockaddr_in6 addr = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
+    struct sockaddr_in6 addr = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
     client = socket(AF_INET6, SOCK_STREAM, 0);
     int has_ipv6 = client >= 0 && bind(client, (struct sockaddr *)&addr, sizeof(addr)) == 0;
     if (has_ipv6) {
@@ -268,8 +268,8 @@ static void test_net_listener_hands_sockets_to_all_workers_in_turn(void **state)
 {
     (void)state;
     static worker other;
-    worker *workers[] = { &w, &other };
-    served s[2] = { 0 };
+    worker *workers[] = {&w, &other};
+    served s[2] = {0};
     assert_int_equal(worker_init(&other, 1, 0), 0);
     assert_int_equal(worker_start(&other), 0);
     open_listener("127.0.0.1");
@@ -284,7 +284,7 @@ static void test_net_listener_hands_sockets_to_all_workers_in_turn(void **state)
     assert_memory_equal(names, "010101", 6);
 
     /* A worker that has ended takes none: its clients are closed. */
-    worker_task stop = { .fn = stop_here };
+    worker_task stop = {.fn = stop_here};
     assert_int_equal(worker_post(&other, &stop), 0);
     worker_join(&other);
     int first = connected_client();

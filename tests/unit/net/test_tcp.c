@@ -29,8 +29,8 @@ static int64_t blocks_before;
 static struct {
     net_conn *conn; /* NULL after its end */
     buf in;
-    bool is_echo; /* sends back what comes, and does not read while too much waits */
-    bool finishes; /* says "bye" to the first bytes */
+    bool is_echo;   /* sends back what comes, and does not read while too much waits */
+    bool finishes;  /* says "bye" to the first bytes */
     size_t out_max; /* the most that ever waited */
     int eofs;
     int closes;
@@ -75,8 +75,7 @@ static void on_close(net_conn *c, net_close reason)
 }
 
 static const net_protocol protocol = {
-    .on_data = on_data, .on_eof = on_eof, .on_drain = on_drain, .on_close = on_close
-};
+    .on_data = on_data, .on_eof = on_eof, .on_drain = on_drain, .on_close = on_close};
 
 static int set_up(void **state)
 {
@@ -101,7 +100,7 @@ static int tear_down(void **state)
 /* A connected pair: the server's end becomes `end`, the client's non-blocking one is returned. */
 static int connect_pair(void)
 {
-    struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(addr);
     int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -113,7 +112,7 @@ static int connect_pair(void)
     assert_true(server >= 0);
     close(listening);
     fcntl(client, F_SETFL, O_NONBLOCK);
-    net_addr peer = { .family = AF_INET, .ip = { 127, 0, 0, 1 } };
+    net_addr peer = {.family = AF_INET, .ip = {127, 0, 0, 1}};
     end.conn = net_tcp_new(&w, server, &peer, &protocol, NULL);
     assert_non_null(end.conn);
     return client;
@@ -184,7 +183,7 @@ static void test_net_tcp_megabytes_both_ways_with_a_slow_reader(void **state)
     (void)state;
     enum { SIZE = 5 * MEGABYTE };
     uint8_t *bytes = pattern(SIZE);
-    buf got = { 0 };
+    buf got = {0};
     int client = connect_pair();
     end.is_echo = true;
     size_t sent = 0;
@@ -228,7 +227,7 @@ static void test_net_tcp_many_shared_pieces_arrive_in_order(void **state)
             assert_int_equal(net_conn_write(end.conn, "|", 1), 0);
     }
     net_conn_finish(end.conn);
-    buf got = { 0 };
+    buf got = {0};
     read_to_end(client, 100000, &got);
     assert_int_equal(got.len, COUNT * PIECE + COUNT / 5);
     const uint8_t *at = got.data;
@@ -264,7 +263,7 @@ static void test_net_tcp_half_closed_peer_still_gets_the_answer(void **state)
     assert_int_equal(net_conn_write(end.conn, "answer", 6), 0);
     worker_turn(&w, false);
     net_conn_finish(end.conn);
-    buf got = { 0 };
+    buf got = {0};
     read_to_end(client, 100, &got);
     assert_int_equal(got.len, 6);
     run_to_close();
@@ -275,7 +274,7 @@ static void test_net_tcp_half_closed_peer_still_gets_the_answer(void **state)
 
 static void reset_by(int client)
 {
-    struct linger now = { .l_onoff = 1 };
+    struct linger now = {.l_onoff = 1};
     assert_int_equal(setsockopt(client, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
     close(client);
 }
@@ -342,7 +341,7 @@ static void test_net_tcp_finish_delivers_to_a_peer_that_still_sends(void **state
         sent += len > 0 ? (size_t)len : 0;
         worker_turn(&w, false);
     }
-    buf got = { 0 };
+    buf got = {0};
     read_to_end(client, 100, &got);
     assert_int_equal(got.len, 3);
     assert_memory_equal(got.data, "bye", 3);
@@ -390,7 +389,7 @@ static void test_net_tcp_sends_a_big_file_to_a_slow_reader(void **state)
     assert_int_equal(net_conn_write(end.conn, "head", 4), 0);
     assert_int_equal(net_conn_send_file(end.conn, file_of(bytes, SIZE), 5, SIZE - 5), 0);
     net_conn_finish(end.conn);
-    buf got = { 0 };
+    buf got = {0};
     read_to_end(client, 50000, &got);
     assert_int_equal(got.len, SIZE - 1);
     assert_int_equal(memcmp(got.data + 4, bytes + 5, SIZE - 5), 0);
@@ -407,7 +406,8 @@ static void test_net_tcp_file_to_a_peer_that_went_away_ends_the_connection(void 
     uint8_t *bytes = pattern(8 * MEGABYTE);
     int client = connect_pair();
     shutdown(client, SHUT_WR); /* so that the reset arrives as EPIPE, with its signal */
-    assert_int_equal(net_conn_send_file(end.conn, file_of(bytes, 8 * MEGABYTE), 0, 8 * MEGABYTE), 0);
+    assert_int_equal(net_conn_send_file(end.conn, file_of(bytes, 8 * MEGABYTE), 0, 8 * MEGABYTE),
+                     0);
     worker_turn(&w, false);
     assert_int_equal(end.closes, 0);
     close(client);
@@ -422,7 +422,7 @@ static void test_net_tcp_serves_unix_sockets_too(void **state)
 {
     (void)state;
     int fds[2];
-    net_addr peer = { .family = AF_UNIX };
+    net_addr peer = {.family = AF_UNIX};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     end.conn = net_tcp_new(&w, fds[0], &peer, &protocol, NULL);
     assert_non_null(end.conn);
@@ -438,7 +438,7 @@ static void test_net_tcp_new_that_fails_closes_the_socket(void **state)
 {
     (void)state;
     int fds[2];
-    net_addr peer = { .family = AF_UNIX };
+    net_addr peer = {.family = AF_UNIX};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     mem_fail_after(1);
     assert_null(net_tcp_new(&w, fds[0], &peer, &protocol, NULL));

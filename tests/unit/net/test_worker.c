@@ -71,7 +71,7 @@ static void on_letter(wheel_timer *timer)
 static void test_worker_timers_fire_in_order_when_due(void **state)
 {
     (void)state;
-    static const uint64_t delays[] = { 500, 0, 1, 70000, 64, 1 };
+    static const uint64_t delays[] = {500, 0, 1, 70000, 64, 1};
     letter_timer timers[6];
     for (int i = 0; i < 6; i++) {
         timers[i].letter = (char)('a' + i);
@@ -254,11 +254,11 @@ static void on_release(worker_release *release)
 static void test_worker_at_turn_end_runs_once_in_order(void **state)
 {
     (void)state;
-    letter_task again = { .task.fn = on_task, .letter = 'z' };
+    letter_task again = {.task.fn = on_task, .letter = 'z'};
     letter_task tasks[] = {
-        { .task.fn = on_task, .letter = 'a', .next = &again },
-        { .task.fn = on_task, .letter = 'b' },
-        { .task.fn = on_task, .letter = 'c' },
+        {.task.fn = on_task, .letter = 'a', .next = &again},
+        {.task.fn = on_task, .letter = 'b'},
+        {.task.fn = on_task, .letter = 'c'},
     };
     for (int i = 0; i < 3; i++)
         worker_at_turn_end(&w, &tasks[i].task);
@@ -274,9 +274,9 @@ static void test_worker_at_turn_end_runs_once_in_order(void **state)
 static void test_worker_release_later_comes_last_and_may_release_more(void **state)
 {
     (void)state;
-    letter_task last = { .release.fn = on_release, .letter = '!' };
-    letter_task freed = { .release.fn = on_release, .letter = 'x', .next = &last };
-    letter_task task = { .task.fn = on_task, .letter = 'a' };
+    letter_task last = {.release.fn = on_release, .letter = '!'};
+    letter_task freed = {.release.fn = on_release, .letter = 'x', .next = &last};
+    letter_task task = {.task.fn = on_task, .letter = 'a'};
     worker_release_later(&w, &freed.release);
     worker_at_turn_end(&w, &task.task);
     assert_string_equal(story, "");
@@ -287,10 +287,10 @@ static void test_worker_release_later_comes_last_and_may_release_more(void **sta
 static void test_worker_releases_at_its_end(void **state)
 {
     (void)state;
-    letter_task last = { .release.fn = on_release, .letter = '!' };
-    letter_task more = { .release.fn = on_release, .letter = 'y', .next = &last };
-    letter_task freed = { .release.fn = on_release, .letter = 'x', .next = &more };
-    letter_task task = { .task.fn = on_task, .letter = 'a' };
+    letter_task last = {.release.fn = on_release, .letter = '!'};
+    letter_task more = {.release.fn = on_release, .letter = 'y', .next = &last};
+    letter_task freed = {.release.fn = on_release, .letter = 'x', .next = &more};
+    letter_task task = {.task.fn = on_task, .letter = 'a'};
     worker_release_later(&w, &freed.release);
     worker_at_turn_end(&w, &task.task);
     worker_deinit(&w);
@@ -308,7 +308,7 @@ static void ignore_close(net_conn *c, net_close reason)
     (void)c, (void)reason;
 }
 
-static const net_protocol ignoring = { .on_data = ignore_data, .on_close = ignore_close };
+static const net_protocol ignoring = {.on_data = ignore_data, .on_close = ignore_close};
 static net_memory *late;
 
 static void write_late(worker *on, worker_task *task)
@@ -326,12 +326,12 @@ static void write_at_release(worker_release *release)
 static void test_worker_output_made_at_the_end_of_the_turn_leaves_in_it(void **state)
 {
     (void)state;
-    worker_task task = { .fn = write_late };
+    worker_task task = {.fn = write_late};
     late = net_memory_new(&w, &ignoring, NULL);
     worker_at_turn_end(&w, &task);
     turn();
     assert_int_equal(buf_readable(&late->out), 4);
-    worker_release release = { .fn = write_at_release };
+    worker_release release = {.fn = write_at_release};
     worker_release_later(&w, &release);
     worker_turn(&w, true); /* too late for this turn, but the next one must not wait */
     assert_int_equal(buf_readable(&late->out), 6);
@@ -343,8 +343,8 @@ static void test_worker_output_made_at_the_end_of_the_turn_leaves_in_it(void **s
 static void test_worker_posted_tasks_run_in_the_next_turn(void **state)
 {
     (void)state;
-    letter_task tasks[] = { { .task.fn = on_task, .letter = 'a' },
-                            { .task.fn = on_task, .letter = 'b' } };
+    letter_task tasks[] = {{.task.fn = on_task, .letter = 'a'},
+                           {.task.fn = on_task, .letter = 'b'}};
     for (int i = 0; i < 2; i++)
         assert_int_equal(worker_post(&w, &tasks[i].task), 0);
     assert_string_equal(story, "");

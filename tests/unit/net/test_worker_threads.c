@@ -35,7 +35,7 @@ static void stop_here(worker *on, worker_task *task)
 
 static void stop_and_join(worker *on)
 {
-    worker_task stop = { .fn = stop_here };
+    worker_task stop = {.fn = stop_here};
     assert_int_equal(worker_post(on, &stop), 0);
     worker_join(on);
 }
@@ -79,7 +79,7 @@ static void *send_numbered(void *arg)
     int sender = (int)(intptr_t)arg;
     for (int i = 1; i <= POST_COUNT; i++) {
         numbered *n = malloc(sizeof(*n));
-        *n = (numbered){ .task.fn = on_numbered, .sender = sender, .number = i };
+        *n = (numbered){.task.fn = on_numbered, .sender = sender, .number = i};
         if (worker_post(&w[0], &n->task) < 0) {
             free(n);
             return (void *)(intptr_t)i;
@@ -131,7 +131,7 @@ static void test_worker_post_after_the_end_is_refused(void **state)
 {
     (void)state;
     stop_and_join(&w[0]);
-    worker_task task = { .fn = stop_here };
+    worker_task task = {.fn = stop_here};
     assert_int_equal(worker_post(&w[0], &task), CARAFE_ERR_STOPPING);
     assert_int_equal(worker_call(&w[0], nothing, NULL), CARAFE_ERR_STOPPING);
 }
@@ -157,7 +157,7 @@ static void note_call(worker *on, void *arg)
 static void test_worker_call_from_a_thread_waits_for_the_end(void **state)
 {
     (void)state;
-    call_note note = { 0 };
+    call_note note = {0};
     for (int i = 0; i < 200; i++)
         assert_int_equal(worker_call(&w[i % 2], note_call, &note), 0);
     assert_int_equal(note.count, 200);
@@ -175,7 +175,7 @@ static void call_itself(worker *on, void *arg)
 static void test_worker_call_on_itself_is_a_plain_call(void **state)
 {
     (void)state;
-    call_note note = { 0 };
+    call_note note = {0};
     assert_int_equal(worker_call(&w[0], call_itself, &note), 0);
     assert_int_equal(note.inner_result, 0);
     assert_int_equal(note.count, 2);
@@ -194,7 +194,7 @@ static void call_the_other(void *arg)
     worker *here = arg;
     worker *other = here == &w[0] ? &w[1] : &w[0];
     for (int i = 0; i < CALLS_EACH; i++) {
-        call_note note = { 0 };
+        call_note note = {0};
         int result = worker_call(other, note_call, &note);
         if (result < 0 || note.count != 1 || note.ran_on != other || worker_current() != here)
             atomic_fetch_add(&calls_wrong, 1);
@@ -282,7 +282,7 @@ static void on_end(net_conn *c, net_close reason)
     ended_for = reason;
 }
 
-static const net_protocol ending = { .on_data = ignore_data, .on_close = on_end };
+static const net_protocol ending = {.on_data = ignore_data, .on_close = on_end};
 
 static void connect_here(worker *on, void *arg)
 {
