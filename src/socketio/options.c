@@ -94,7 +94,11 @@ static int merge_cookie(const eio_cookie_options **to, const eio_cookie_options 
     return 0;
 }
 
-#define MERGE(field) to->field = o.field ? o.field : to->field
+#define MERGE(field)                                                                             \
+    do {                                                                                         \
+        if (o.field != 0)                                                                        \
+            to->field = o.field;                                                                 \
+    } while (0)
 
 int sio_options_merge(sio_server_options *to, const sio_server_options *from)
 {
