@@ -18,8 +18,10 @@ struct eio_server {
     void *arg;
 };
 
-/* Jobs of a paused session wait in memory; above this many its client is not read on. */
-enum { JOB_COUNT_MAX = 1000 };
+enum {
+    JOB_COUNT_MAX = 1000, /* callbacks that wait in memory; then the client is not read on */
+    RETRY_MS = 10,        /* until another try to get a coroutine, when there was none */
+};
 
 typedef enum job_type { JOB_OPEN, JOB_MESSAGE, JOB_CLOSE } job_type;
 
@@ -41,6 +43,7 @@ typedef struct api_socket {
     bool is_running; /* a coroutine works the jobs off */
     void *user;
     wheel_timer timer; /* connect_timeout: until the first message */
+    wheel_timer retry; /* another try to run */
     job *close_job;    /* made at the start, so that the end cannot fail */
 } api_socket;
 
@@ -86,19 +89,39 @@ static job *job_new(job_type type, const void *data, size_t len, bool is_binary)
     return j;
 }
 
+static int start(api_socket *api)
+{
+    api->is_running = true;
+    return worker_spawn(api->sock->shard->worker, work, api);
+}
+
+static void wait_for_coroutine(api_socket *api)
+{
+    worker_timer_start(api->sock->shard->worker, &api->retry, RETRY_MS);
+}
+
+static void on_retry(wheel_timer *timer)
+{
+    api_socket *api = LIST_ENTRY(timer, api_socket, retry);
+    eio_shard *shard = api->sock->shard;
+    /* When it returns, all may have run to the end, and `api` be gone. */
+    if (start(api) == 0)
+        shard->retry_count--;
+    else
+        wait_for_coroutine(api);
+}
+
 static void add_job(api_socket *api, job *j)
 {
     list_push_back(&api->jobs, &j->link);
     if (++api->job_count == JOB_COUNT_MAX)
         eio_socket_pause(api->sock);
-    if (api->is_running)
+    if (api->is_running || start(api) == 0)
         return;
-    api->is_running = true;
-    if (worker_spawn(api->sock->shard->worker, work, api) == 0)
-        return;
-    /* No stack to wait on: the callback runs right here, which beats losing it. It must not wait. */
-    log_line(LOG_ENGINEIO, LOG_ERROR, "no coroutine left for a callback");
-    work(api);
+    /* Callbacks may wait, so they need a stack of their own: they are late, but none is lost. */
+    log_line(LOG_ENGINEIO, LOG_ERROR, "a callback is late: too many are waiting");
+    api->sock->shard->retry_count++;
+    wait_for_coroutine(api);
 }
 
 static void on_silent(wheel_timer *timer)
@@ -117,6 +140,7 @@ static void on_open(eio_socket *sock)
         mem_free(api);
         mem_free(open_job);
         mem_free(close_job);
+        log_line(LOG_ENGINEIO, LOG_WARNING, "session closed: out of memory");
         eio_socket_end(sock, EIO_REASON_ERROR);
         return;
     }
@@ -125,6 +149,7 @@ static void on_open(eio_socket *sock)
     api->close_job = close_job;
     list_init(&api->jobs);
     wheel_timer_init(&api->timer, on_silent);
+    wheel_timer_init(&api->retry, on_retry);
     worker_timer_start(sock->shard->worker, &api->timer,
                        sock->shard->core->config.connect_timeout_ms);
     sock->user = api;
@@ -138,10 +163,12 @@ static void on_message(eio_socket *sock, uint8_t *data, size_t len, bool is_bina
         return;
     wheel_cancel(&api->timer);
     job *j = job_new(JOB_MESSAGE, data, len, is_binary);
-    if (j)
+    if (j) {
         add_job(api, j);
-    else
-        eio_socket_end(sock, EIO_REASON_ERROR);
+        return;
+    }
+    log_line(LOG_ENGINEIO, LOG_WARNING, "session closed: out of memory for a message");
+    eio_socket_end(sock, EIO_REASON_ERROR);
 }
 
 static void on_close(eio_socket *sock, const char *reason)
@@ -152,6 +179,12 @@ static void on_close(eio_socket *sock, const char *reason)
     wheel_cancel(&api->timer);
     api->close_job->reason = reason;
     add_job(api, api->close_job);
+}
+
+/* Sessions that are closed for the core may have callbacks to come. */
+static bool is_idle(eio_core *core, worker *w)
+{
+    return eio_shard_of(core, w)->retry_count == 0;
 }
 
 static const eio_events api_events = {
@@ -182,6 +215,7 @@ eio_server *eio_server_new_with(carafe_app *app, const eio_server_options *optio
     }
     server->core.owner = server;
     server->core.ext.on_app_free = on_app_free;
+    server->core.is_idle = is_idle;
     server->on_open = o.on_open;
     server->on_message = o.on_message;
     server->on_close = o.on_close;

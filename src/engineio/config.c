@@ -80,7 +80,8 @@ static int set_path(eio_config *config, const char *path, const char *default_pa
 static bool is_cookie_text(const char *text)
 {
     for (; text && *text; text++) {
-        if (*text <= ' ' || *text == ';' || *text == ',' || *text == '"' || *text == 0x7f)
+        unsigned char c = (unsigned char)*text;
+        if (c <= ' ' || c >= 0x7f || c == ';' || c == ',' || c == '"')
             return false;
     }
     return true;
@@ -109,9 +110,11 @@ static int set_cookie(eio_config *config, const char *name, const eio_cookie_opt
         return 0;
     if (!options)
         options = &defaults;
-    if (!*name || strchr(name, '=') || !is_cookie_text(name) || !is_cookie_text(options->path) ||
-        !is_cookie_text(options->domain) || !is_cookie_text(options->same_site))
-        return refuse("cookie", "has characters that a cookie cannot hold");
+    if (!*name || strchr(name, '=') || !is_cookie_text(name))
+        return refuse("cookie", "is empty or has characters that a cookie's name cannot hold");
+    if (!is_cookie_text(options->path) || !is_cookie_text(options->domain) ||
+        !is_cookie_text(options->same_site))
+        return refuse("cookie_options", "has characters that a cookie cannot hold");
     config->cookie = mem_strdup(name);
     if (!config->cookie || build_attributes(&attributes, options) < 0) {
         buf_deinit(&attributes);

@@ -8,32 +8,56 @@
 
 /* ---- answers ---- */
 
-void eio_answer(eio_core *core, http_request *req, const char *content_type, slice body)
+int eio_answer(eio_core *core, http_request *req, const char *content_type, slice body)
 {
     http_header headers[EIO_CORS_HEADERS_MAX + 2] = {
         { SLICE_LITERAL("Content-Type"), slice_str(content_type) },
         { SLICE_LITERAL("Cache-Control"), SLICE_LITERAL("no-store") },
     };
     size_t count = 2 + eio_cors_headers(core, req, headers + 2);
-    http_respond(req, 200, headers, count, body);
+    return http_respond(req, 200, headers, count, body);
+}
+
+/* A client that does not get an answer takes the session for dead, and the packets in it are lost:
+ * so is the session. */
+static void check_answer(eio_socket *sock, int result)
+{
+    if (result == CARAFE_ERR_NOMEM)
+        log_line(LOG_ENGINEIO, LOG_WARNING, "session closed: out of memory for an answer");
+    if (result < 0)
+        eio_socket_end(sock, EIO_REASON_ERROR);
 }
 
 static void answer_poll(eio_socket *sock, slice payload)
 {
     http_request *poll = sock->poll;
     sock->poll = NULL;
-    eio_answer(sock->shard->core, poll, "text/plain; charset=UTF-8", payload);
+    check_answer(sock,
+                 eio_answer(sock->shard->core, poll, "text/plain; charset=UTF-8", payload));
+}
+
+static void answer_post(eio_socket *sock, http_request *req)
+{
+    check_answer(sock, eio_answer(sock->shard->core, req, "text/html", SLICE_LITERAL("ok")));
+}
+
+/* The POST that is held back, for its answer. NULL: there is none. */
+static http_request *take_post(eio_socket *sock)
+{
+    http_request *post = sock->post;
+    if (post)
+        post->on_gone = NULL;
+    sock->post = NULL;
+    return post;
 }
 
 void eio_polling_release(eio_socket *sock, slice last_packet)
 {
+    http_request *post = take_post(sock);
     if (sock->poll)
         answer_poll(sock, last_packet);
-    if (sock->post) {
-        http_request *post = sock->post;
-        sock->post = NULL;
-        eio_answer(sock->shard->core, post, "text/html", SLICE_LITERAL("ok"));
-    }
+    if (post)
+        answer_post(sock, post);
 }
 
 void eio_polling_flush(eio_socket *sock)
@@ -154,22 +178,39 @@ bool eio_polling_begin_post(eio_core *core, http_request *req, eio_socket *sock)
     return true;
 }
 
-/* Takes the payload apart. False at the first packet that breaks the protocol. */
-static bool receive_payload(eio_socket *sock, uint8_t *body, size_t len)
+static bool is_broken_off(const eio_socket *sock)
 {
-    if (!utf8_is_valid(body, len))
-        return false;
-    do {
+    return sock->state == EIO_SOCKET_CLOSED && strcmp(sock->reason, EIO_REASON_PARSE) == 0;
+}
+
+/* Takes the payload apart, as far as the session wants it, and answers. */
+static void receive_payload(eio_socket *sock, http_request *req)
+{
+    eio_core *core = sock->shard->core;
+    buf *body = &req->body;
+    bool is_wanted = true;
+    while (is_wanted && buf_readable(body) && !sock->is_paused) {
         eio_packet packet;
-        ptrdiff_t used = eio_payload_next(body, len, &packet);
-        if (used < 0)
-            return false;
-        body += used;
-        len -= (size_t)used;
-        if (!eio_socket_received(sock, &packet))
-            return strcmp(sock->reason, EIO_REASON_PARSE) != 0;
-    } while (len);
-    return true;
+        ptrdiff_t used = eio_payload_next(buf_head(body), buf_readable(body), &packet);
+        if (used < 0) {
+            eio_refuse(core, req, EIO_BAD_REQUEST, "malformed payload");
+            eio_socket_end(sock, EIO_REASON_PARSE);
+            return;
+        }
+        buf_consume(body, (size_t)used);
+        is_wanted = eio_socket_received(sock, &packet);
+    }
+    if (sock->is_paused && sock->state == EIO_SOCKET_OPEN) {
+        /* The rest of it waits. The client sends its next POST when this one is answered: that
+         * holds it back. */
+        sock->post = req;
+        req->user = sock;
+        req->on_gone = on_post_gone;
+    } else if (is_broken_off(sock)) {
+        eio_answer_error(core, req, EIO_BAD_REQUEST);
+    } else {
+        answer_post(sock, req);
+    }
 }
 
 static void receive_post(eio_socket *sock, http_request *req)
@@ -179,18 +220,21 @@ static void receive_post(eio_socket *sock, http_request *req)
     sock->is_posting = false;
     if (sock->state == EIO_SOCKET_CLOSED) {
         eio_refuse(core, req, EIO_UNKNOWN_SID, NULL);
-    } else if (!receive_payload(sock, buf_head(&req->body), buf_readable(&req->body))) {
+    } else if (!buf_readable(&req->body) ||
+               !utf8_is_valid(buf_head(&req->body), buf_readable(&req->body))) {
         eio_refuse(core, req, EIO_BAD_REQUEST, "malformed payload");
         eio_socket_end(sock, EIO_REASON_PARSE);
-    } else if (sock->is_paused && sock->state == EIO_SOCKET_OPEN) {
-        /* The client sends its next POST when this one is answered: that holds it back. */
-        sock->post = req;
-        req->user = sock;
-        req->on_gone = on_post_gone;
     } else {
-        eio_answer(core, req, "text/html", SLICE_LITERAL("ok"));
+        receive_payload(sock, req);
     }
     eio_socket_unref(sock);
+}
+
+void eio_polling_resume(eio_socket *sock)
+{
+    http_request *post = take_post(sock);
+    if (post)
+        receive_payload(sock, post);
 }
 
 void eio_polling_request(eio_socket *sock, http_request *req)

@@ -71,26 +71,36 @@ static const char *const error_messages[] = {
     [EIO_BAD_VERSION] = "Unsupported protocol version",
 };
 
-static void refuse(eio_core *core, http_request *req, eio_error code, const char *why,
-                   bool with_cors)
+static void answer_error(eio_core *core, http_request *req, eio_error code, bool with_cors)
 {
-    char body[256], peer[NET_ADDR_TEXT_SIZE];
+    char body[256];
     http_header headers[EIO_CORS_HEADERS_MAX + 1] = {
         { SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json") },
     };
     size_t count = 1 + (with_cors ? eio_cors_headers(core, req, headers + 1) : 0);
     int len = snprintf(body, sizeof(body), "{\"code\":%d,\"message\":\"%s\"}", code,
                        error_messages[code]);
-    net_addr_format(&req->peer, peer);
-    log_line(LOG_ENGINEIO, LOG_WARNING, "%s: request refused: %s%s%s", peer, error_messages[code],
-             why ? ": " : "", why ? why : "");
     http_respond(req, code == EIO_FORBIDDEN ? 403 : 400, headers, count,
                  slice_of(body, (size_t)len));
 }
 
+static void log_refusal(const http_request *req, eio_error code, const char *why)
+{
+    char peer[NET_ADDR_TEXT_SIZE];
+    net_addr_format(&req->peer, peer);
+    log_line(LOG_ENGINEIO, LOG_WARNING, "%s: request refused: %s%s%s", peer, error_messages[code],
+             why ? ": " : "", why ? why : "");
+}
+
 void eio_refuse(eio_core *core, http_request *req, eio_error code, const char *why)
 {
-    refuse(core, req, code, why, true);
+    log_refusal(req, code, why);
+    answer_error(core, req, code, true);
+}
+
+void eio_answer_error(eio_core *core, http_request *req, eio_error code)
+{
+    answer_error(core, req, code, true);
 }
 
 /* ---- origins ---- */
@@ -133,7 +143,8 @@ static bool check_origin(eio_core *core, http_request *req)
              (int)(req->head.host.len < 100 ? req->head.host.len : 100),
              req->head.host.len ? req->head.host.data : "",
              (int)(origin.len < 100 ? origin.len : 100), origin.data);
-    refuse(core, req, EIO_BAD_REQUEST, why, false);
+    log_refusal(req, EIO_BAD_REQUEST, why);
+    answer_error(core, req, EIO_BAD_REQUEST, false);
     return false;
 }
 
@@ -269,7 +280,9 @@ static slice key_of_session(const void *value)
 static int on_start(app_extension *ext, worker *w)
 {
     eio_core *core = core_of(ext);
-    if (!core->shards) {
+    if (w->index == 0) {
+        /* A start that failed half way leaves a table, perhaps for fewer workers. */
+        mem_free(core->shards);
         core->shard_count = app_worker_count(ext->app);
         core->shards = mem_zalloc(core->shard_count * sizeof(*core->shards));
         if (!core->shards)
@@ -341,5 +354,7 @@ int eio_core_init(eio_core *core, const eio_server_options *options, const char 
 void eio_core_deinit(eio_core *core)
 {
     app_detach(&core->ext);
+    mem_free(core->shards);
+    core->shards = NULL;
     eio_config_deinit(&core->config);
 }

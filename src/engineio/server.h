@@ -38,6 +38,7 @@ typedef struct eio_shard {
     list dirty;   /* polling sessions with a waiting poll and something to say */
     worker_task turn_task;
     bool is_turn_task_queued;
+    uint32_t retry_count; /* api.c: sessions whose callbacks wait for a coroutine */
     buf scratch;
 } eio_shard;
 
@@ -91,11 +92,15 @@ typedef enum eio_error {
     EIO_BAD_VERSION = 5,
 } eio_error;
 
-/* Answers and frees the request; one log line. `message` NULL is the code's own. */
-void eio_refuse(eio_core *core, http_request *req, eio_error code, const char *message);
+/* Answers and frees the request; one log line, which `why` (or NULL) ends. */
+void eio_refuse(eio_core *core, http_request *req, eio_error code, const char *why);
 
-/* Answers 200 with a body and the headers that all answers of the server have. */
-void eio_answer(eio_core *core, http_request *req, const char *content_type, slice body);
+/* The same without a log line, when there is one already. */
+void eio_answer_error(eio_core *core, http_request *req, eio_error code);
+
+/* Answers 200 with a body and the headers that all answers of the server have. Errors as
+ * http_respond: the client does not get the body then. */
+int eio_answer(eio_core *core, http_request *req, const char *content_type, slice body);
 
 /* Fills in the CORS headers of an answer, at most EIO_CORS_HEADERS_MAX; returns their number. */
 enum { EIO_CORS_HEADERS_MAX = 3 };

@@ -194,6 +194,10 @@ static int too_slow(eio_socket *sock)
     log_line(LOG_ENGINEIO, LOG_WARNING,
              "%s: closed, as more than %zu bytes wait to be read (max_output_size)", peer,
              sock->shard->core->config.output_size_max);
+    /* Not closed in an orderly way: that would keep all of it until the client has read it. */
+    if (sock->ws)
+        ws_abort(sock->ws);
+    sock->ws = NULL;
     eio_socket_end(sock, EIO_REASON_ERROR);
     return CARAFE_ERR_SLOW_READER;
 }
@@ -216,8 +220,12 @@ static int check_room(eio_socket *sock, size_t len)
 /* A failure that leaves a hole in the stream ends the session. */
 static int sent(eio_socket *sock, int result)
 {
-    if (result < 0)
-        eio_socket_end(sock, EIO_REASON_ERROR);
+    /* A WebSocket that is gone says why at the end of this turn. */
+    if (result >= 0 || result == CARAFE_ERR_CLOSED)
+        return result;
+    log_line(LOG_ENGINEIO, LOG_WARNING, "session closed: a message cannot be sent: %s",
+             carafe_strerror(result));
+    eio_socket_end(sock, EIO_REASON_ERROR);
     return result;
 }
 
@@ -265,10 +273,11 @@ static int push_text(eio_socket *sock, char digit, const struct iovec *iov, int 
 
 int eio_socket_send(eio_socket *sock, char digit, const struct iovec *iov, int iov_count)
 {
-    size_t len = 1;
+    size_t len = 0;
     for (int i = 0; i < iov_count; i++)
         len += iov[i].iov_len;
-    TRY(check_room(sock, len));
+    bool is_base64 = !digit && (!sock->is_websocket || sock->is_b64);
+    TRY(check_room(sock, 1 + (is_base64 ? base64_encoded_len(len) : len)));
     if (sock->is_websocket)
         return sent(sock, send_ws(sock, digit, iov, iov_count));
     int error;
@@ -316,14 +325,24 @@ void eio_socket_pause(eio_socket *sock)
 
 void eio_socket_resume(eio_socket *sock)
 {
+    if (!sock->is_paused)
+        return;
     sock->is_paused = false;
+    /* The pong may lie unread since long. */
+    if (sock->is_pong_due && sock->state == EIO_SOCKET_OPEN)
+        start_timer(sock, sock->shard->core->config.ping_timeout_ms);
     if (sock->ws)
         ws_resume(sock->ws);
-    if (sock->post) {
-        http_request *post = sock->post;
-        sock->post = NULL;
-        eio_answer(sock->shard->core, post, "text/html", SLICE_LITERAL("ok"));
-    }
+    eio_polling_resume(sock);
+}
+
+/* What a client must not send. */
+static void violation(eio_socket *sock, const char *what)
+{
+    char peer[NET_ADDR_TEXT_SIZE];
+    net_addr_format(app_handshake_peer(sock->handshake), peer);
+    log_line(LOG_ENGINEIO, LOG_WARNING, "%s: session closed: %s", peer, what);
+    eio_socket_end(sock, EIO_REASON_PARSE);
 }
 
 bool eio_socket_received(eio_socket *sock, eio_packet *packet)
@@ -352,8 +371,8 @@ bool eio_socket_received(eio_socket *sock, eio_packet *packet)
         eio_socket_end(sock, EIO_REASON_CLOSE);
         break;
     case EIO_PING: /* in v4 the server pings */
-    case EIO_OPEN: /* the server's alone */
-        eio_socket_end(sock, EIO_REASON_PARSE);
+    case EIO_OPEN:
+        violation(sock, "it sent a packet that only servers send");
         break;
     case EIO_UPGRADE: /* after the upgrade they say nothing new */
     case EIO_NOOP:

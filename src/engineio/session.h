@@ -38,7 +38,7 @@ struct eio_socket {
     wheel_timer timer;
     ws_conn *ws;             /* the transport; NULL: polling, or closed */
     http_request *poll;      /* the waiting GET */
-    http_request *post;      /* a POST whose answer is held back while the session is paused */
+    http_request *post;      /* a POST that is read on when the session is no longer paused */
     eio_probe *probe;
     buf pending;             /* polling: the payload of the next answer */
     app_handshake *handshake;
@@ -104,7 +104,8 @@ void eio_socket_close(eio_socket *sock, const char *reason);
 /* Ends the session now. */
 void eio_socket_end(eio_socket *sock, const char *reason);
 
-/* One packet came over the current transport. False: the session has ended. */
+/* One packet came over the current transport. False: no more are wanted, as the session has ended
+ * or is closing; what broke the protocol (EIO_REASON_PARSE) has been logged. */
 bool eio_socket_received(eio_socket *sock, eio_packet *packet);
 
 /* Answers the waiting poll at the end of this turn. */
@@ -116,6 +117,7 @@ void eio_polling_request(eio_socket *sock, http_request *req);
 bool eio_polling_begin_post(eio_core *core, http_request *req, eio_socket *sock);
 void eio_polling_flush(eio_socket *sock);
 void eio_polling_release(eio_socket *sock, slice last_packet);
+void eio_polling_resume(eio_socket *sock);
 
 /* websocket.c */
 void eio_websocket_handshake(eio_core *core, http_request *req, const eio_query *query);

@@ -46,8 +46,8 @@ static void on_session_open(ws_conn *ws)
         eio_socket_end(sock, EIO_REASON_ERROR);
         return;
     }
-    eio_socket_send(sock, '0' + EIO_OPEN, &(struct iovec){ open->data, open->len }, 1);
-    eio_socket_opened(sock);
+    if (eio_socket_send(sock, '0' + EIO_OPEN, &(struct iovec){ open->data, open->len }, 1) == 0)
+        eio_socket_opened(sock);
 }
 
 static const ws_handler session_handler = {

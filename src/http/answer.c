@@ -173,6 +173,7 @@ static int respond(http_request *req, answer_head *head, slice body)
     if (error == 0)
         return head->keep_alive;
     conn->request = NULL;
+    conn->state = HTTP_CLOSING; /* start_head() must see that on_head has answered */
     return error;
 }
 

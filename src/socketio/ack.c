@@ -29,19 +29,47 @@ static void tidy(sio_ack_table *table)
     }
 }
 
+/* Moves the open entries together. */
+static void close_gaps(sio_ack_table *table)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = table->first; i < table->count; i++) {
+        if (is_open(&table->items[i]))
+            table->items[kept++] = table->items[i];
+    }
+    table->first = 0;
+    table->count = kept;
+}
+
+/* A place at the end. One event that is never answered must not keep the places of all that come
+ * behind it: an array that is half answered is closed up instead of grown. */
+static int make_place(sio_ack_table *table)
+{
+    if (table->count < table->cap)
+        return 0;
+    if (table->cap && table->open_count <= table->cap / 2) {
+        close_gaps(table);
+        return 0;
+    }
+    uint32_t cap = table->cap ? table->cap * 2 : 4;
+    sio_ack_entry *items = mem_realloc(table->items, cap * sizeof(*items));
+    if (!items)
+        return CARAFE_ERR_NOMEM;
+    table->items = items;
+    table->cap = cap;
+    return 0;
+}
+
 int sio_ack_add(sio_ack_table *table, const sio_ack_entry *entry, size_t max)
 {
     if (table->open_count >= max)
         return CARAFE_ERR_TOO_MANY;
-    if (table->count == table->cap) {
-        uint32_t cap = table->cap ? table->cap * 2 : 4;
-        sio_ack_entry *items = mem_realloc(table->items, cap * sizeof(*items));
-        if (!items)
-            return CARAFE_ERR_NOMEM;
-        table->items = items;
-        table->cap = cap;
-    }
-    table->items[table->count++] = *entry;
+    TRY(make_place(table));
+    /* Nearly always the end; events of other threads may overtake each other on their way here. */
+    uint32_t at = table->count++;
+    for (; at > table->first && table->items[at - 1].id > entry->id; at--)
+        table->items[at] = table->items[at - 1];
+    table->items[at] = *entry;
     table->open_count++;
     return 0;
 }

@@ -1,8 +1,8 @@
-/* Answers that clients owe: one table a socket, in the order of the ids given out.
+/* Answers that clients owe: one table a socket, sorted by the ids given out.
  *
  * Ids grow per server, so an answer is found by bisection, and an entry that was answered is only
- * marked; the front of the array is dropped when nothing before it is open. All on the socket's
- * worker. */
+ * marked; the front of the array is dropped when nothing before it is open, and its gaps are closed
+ * before it grows. All on the socket's worker. */
 #ifndef CARAFE_SOCKETIO_ACK_H
 #define CARAFE_SOCKETIO_ACK_H
 
@@ -45,8 +45,8 @@ typedef struct sio_ack_table {
     uint32_t open_count; /* not yet answered */
 } sio_ack_table;
 
-/* Adds an entry whose id is larger than all before. CARAFE_ERR_TOO_MANY: `max` are open;
- * CARAFE_ERR_NOMEM. The entry's reference is the table's on success. */
+/* Adds an entry; it costs least when its id is larger than all before. CARAFE_ERR_TOO_MANY: `max`
+ * are open; CARAFE_ERR_NOMEM. The entry's reference is the table's on success. */
 int sio_ack_add(sio_ack_table *table, const sio_ack_entry *entry, size_t max) MUST_USE;
 
 /* Takes the entry of an id out; false when there is none. Its reference is the caller's. */

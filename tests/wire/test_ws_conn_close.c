@@ -313,7 +313,7 @@ static void test_ws_conn_message_at_and_above_its_limit(void **state)
 
 static void accept_without_a_limit(http_request *req)
 {
-    heard.result = ws_accept(req, NULL, 0, SIZE_MAX, &handler, &heard);
+    heard.result = ws_accept(req, NULL, 0, (size_t)1 << 32, &handler, &heard);
 }
 
 static void test_ws_accept_with_a_limit_above_32_bits_does_not_wrap(void **state)

@@ -127,6 +127,33 @@ static void test_worker_posts_that_were_taken_run_even_when_it_stops(void **stat
     assert_int_equal(out_of_order, 0);
 }
 
+static bool has_run;
+
+static void note_run(worker *on, worker_task *task)
+{
+    (void)on, (void)task;
+    has_run = true;
+}
+
+static worker_task last_task = {.fn = note_run};
+
+static void post_and_stop(worker *on, worker_task *task)
+{
+    (void)task;
+    if (worker_post(on, &last_task) == 0)
+        worker_stop(on);
+}
+
+static void test_worker_post_that_the_loop_did_not_see_runs_at_the_end(void **state)
+{
+    (void)state;
+    worker_task task = {.fn = post_and_stop};
+    has_run = false;
+    assert_int_equal(worker_post(&w[0], &task), 0);
+    worker_join(&w[0]);
+    assert_true(has_run);
+}
+
 static void test_worker_post_after_the_end_is_refused(void **state)
 {
     (void)state;
@@ -308,6 +335,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_worker_post_keeps_the_order_of_each_sender),
         TEST(test_worker_posts_that_were_taken_run_even_when_it_stops),
+        TEST(test_worker_post_that_the_loop_did_not_see_runs_at_the_end),
         TEST(test_worker_post_after_the_end_is_refused),
         TEST(test_worker_call_from_a_thread_waits_for_the_end),
         TEST(test_worker_call_on_itself_is_a_plain_call),
