@@ -18,27 +18,26 @@ int eio_answer(eio_core *core, http_request *req, const char *content_type, slic
     return http_respond(req, 200, headers, count, body);
 }
 
-/* A client that does not get an answer takes the session for dead, and the packets in it are lost:
- * so is the session. */
+static int answer_poll(eio_socket *sock, slice payload)
+{
+    http_request *poll = sock->poll;
+    sock->poll = NULL;
+    return eio_answer(sock->shard->core, poll, "text/plain; charset=UTF-8", payload);
+}
+
+static int answer_post(eio_socket *sock, http_request *req)
+{
+    return eio_answer(sock->shard->core, req, "text/html", SLICE_LITERAL("ok"));
+}
+
+/* A client that does not get its answer takes the session for dead, and the packets in the answer
+ * are lost: so is the session. */
 static void check_answer(eio_socket *sock, int result)
 {
     if (result == CARAFE_ERR_NOMEM)
         log_line(LOG_ENGINEIO, LOG_WARNING, "session closed: out of memory for an answer");
     if (result < 0)
         eio_socket_end(sock, EIO_REASON_ERROR);
-}
-
-static void answer_poll(eio_socket *sock, slice payload)
-{
-    http_request *poll = sock->poll;
-    sock->poll = NULL;
-    check_answer(sock,
-                 eio_answer(sock->shard->core, poll, "text/plain; charset=UTF-8", payload));
-}
-
-static void answer_post(eio_socket *sock, http_request *req)
-{
-    check_answer(sock, eio_answer(sock->shard->core, req, "text/html", SLICE_LITERAL("ok")));
 }
 
 /* The POST that is held back, for its answer. NULL: there is none. */
@@ -51,11 +50,16 @@ static http_request *take_post(eio_socket *sock)
     return post;
 }
 
+void eio_polling_release_poll(eio_socket *sock, slice last_packet)
+{
+    if (sock->poll)
+        answer_poll(sock, last_packet);
+}
+
 void eio_polling_release(eio_socket *sock, slice last_packet)
 {
     http_request *post = take_post(sock);
-    if (sock->poll)
-        answer_poll(sock, last_packet);
+    eio_polling_release_poll(sock, last_packet);
     if (post)
         answer_post(sock, post);
 }
@@ -66,7 +70,7 @@ void eio_polling_flush(eio_socket *sock)
         return;
     bool is_probed = sock->probe && sock->probe->is_probed;
     if (buf_readable(&sock->pending)) {
-        answer_poll(sock, buf_slice(&sock->pending));
+        check_answer(sock, answer_poll(sock, buf_slice(&sock->pending)));
         /* An idle session holds no memory for output. */
         buf_deinit(&sock->pending);
     } else if (sock->state == EIO_SOCKET_CLOSING) {
@@ -75,7 +79,7 @@ void eio_polling_flush(eio_socket *sock)
         eio_socket_end(sock, sock->reason);
     } else if (is_probed) {
         /* The client waits for the end of its poll before it completes an upgrade. */
-        answer_poll(sock, SLICE_LITERAL("6"));
+        check_answer(sock, answer_poll(sock, SLICE_LITERAL("6")));
     }
 }
 
@@ -178,6 +182,11 @@ bool eio_polling_begin_post(eio_core *core, http_request *req, eio_socket *sock)
     return true;
 }
 
+static bool is_held_back(const eio_socket *sock)
+{
+    return sock->is_paused && sock->state == EIO_SOCKET_OPEN;
+}
+
 static bool is_broken_off(const eio_socket *sock)
 {
     return sock->state == EIO_SOCKET_CLOSED && strcmp(sock->reason, EIO_REASON_PARSE) == 0;
@@ -189,7 +198,7 @@ static void receive_payload(eio_socket *sock, http_request *req)
     eio_core *core = sock->shard->core;
     buf *body = &req->body;
     bool is_wanted = true;
-    while (is_wanted && buf_readable(body) && !sock->is_paused) {
+    while (is_wanted && buf_readable(body) && !is_held_back(sock)) {
         eio_packet packet;
         ptrdiff_t used = eio_payload_next(buf_head(body), buf_readable(body), &packet);
         if (used < 0) {
@@ -200,7 +209,7 @@ static void receive_payload(eio_socket *sock, http_request *req)
         buf_consume(body, (size_t)used);
         is_wanted = eio_socket_received(sock, &packet);
     }
-    if (sock->is_paused && sock->state == EIO_SOCKET_OPEN) {
+    if (is_held_back(sock)) {
         /* The rest of it waits. The client sends its next POST when this one is answered: that
          * holds it back. */
         sock->post = req;
@@ -209,7 +218,7 @@ static void receive_payload(eio_socket *sock, http_request *req)
     } else if (is_broken_off(sock)) {
         eio_answer_error(core, req, EIO_BAD_REQUEST);
     } else {
-        answer_post(sock, req);
+        check_answer(sock, answer_post(sock, req));
     }
 }
 

@@ -117,6 +117,7 @@ void eio_polling_request(eio_socket *sock, http_request *req);
 bool eio_polling_begin_post(eio_core *core, http_request *req, eio_socket *sock);
 void eio_polling_flush(eio_socket *sock);
 void eio_polling_release(eio_socket *sock, slice last_packet);
+void eio_polling_release_poll(eio_socket *sock, slice last_packet);
 void eio_polling_resume(eio_socket *sock);
 
 /* websocket.c */

@@ -127,7 +127,7 @@ static void take_over(eio_probe *probe)
     sock->ws = ws;
     sock->is_websocket = true;
     log_line(LOG_ENGINEIO, LOG_DEBUG, "session upgraded to websocket");
-    eio_polling_release(sock, SLICE_LITERAL("6"));
+    eio_polling_release_poll(sock, SLICE_LITERAL("6"));
     if (sock->is_paused)
         ws_pause(ws);
     /* The last words of a session that was closed meanwhile go this way too. */

@@ -36,6 +36,7 @@ static void drop_held(sio_socket *socket)
     mem_free(socket->held);
     socket->held = NULL;
     socket->held_count = socket->held_cap = 0;
+    socket->held_bytes = 0;
 }
 
 void sio_socket_unref(sio_socket *socket)
@@ -83,7 +84,7 @@ static void on_connect_timeout(wheel_timer *timer)
 
 /* ---- sending to one socket ---- */
 
-static int hold(sio_socket *socket, eio_message *message)
+static int push_held(sio_socket *socket, eio_message *message)
 {
     if (socket->held_count == socket->held_cap) {
         uint32_t cap = socket->held_cap ? socket->held_cap * 2 : 4;
@@ -95,7 +96,26 @@ static int hold(sio_socket *socket, eio_message *message)
     }
     shared_ref(&message->shared);
     socket->held[socket->held_count++] = message;
+    socket->held_bytes += message->body_len;
     return 0;
+}
+
+/* As in sending, what waits has a limit, and a failure, which would leave a hole in the stream, ends
+ * the session. */
+static int hold(sio_socket *socket, eio_message *message)
+{
+    sio_client *client = socket->client;
+    size_t bytes_max = client->shard->server->core.config.output_size_max;
+    int error = CARAFE_ERR_SLOW_READER;
+    if (socket->held_bytes + message->body_len <= bytes_max)
+        error = push_held(socket, message);
+    else
+        log_line(LOG_SOCKETIO, LOG_WARNING,
+                 "connection closed: more than %zu bytes wait for the end of a connect handler",
+                 bytes_max);
+    if (error < 0)
+        eio_socket_end(client->eio, EIO_REASON_ERROR);
+    return error;
 }
 
 int sio_socket_send(sio_socket *socket, eio_message *message)
@@ -122,6 +142,8 @@ static int hold_text(sio_socket *socket, slice text, const sio_attachment_list *
         error = message ? hold(socket, message) : CARAFE_ERR_NOMEM;
         eio_message_unref(message);
     }
+    if (error < 0)
+        eio_socket_end(socket->client->eio, EIO_REASON_ERROR);
     return error;
 }
 
@@ -157,8 +179,10 @@ static void refuse_namespace(sio_client *client, slice name, const char *message
     buf_clear(text);
     log_line(LOG_SOCKETIO, LOG_INFO, "namespace %.*s refused: %s", (int)name.len, name.data,
              message);
+    /* The client waits for an answer, whatever the handler made of data and message. */
     if (sio_packet_encode_connect_error(text, name, message, data) == 0 ||
-        sio_packet_encode_connect_error(text, name, message, NULL) == 0)
+        sio_packet_encode_connect_error(text, name, message, NULL) == 0 ||
+        sio_packet_encode_connect_error(text, name, "Connection rejected by server", NULL) == 0)
         send_packet(client, text);
 }
 
@@ -273,7 +297,6 @@ static sio_socket *socket_new(sio_client *client, sio_ns *ns)
         mem_free(socket);
         return NULL;
     }
-    ns->refs++;
     socket->client = sio_client_ref(client);
     socket->next = client->sockets;
     client->sockets = socket;
@@ -305,8 +328,10 @@ static void on_connect_packet(sio_client *client, sio_job *job)
         refuse_namespace(client, name, "Unable to connect", NULL);
         return;
     }
+    ns->refs++; /* the socket's */
     sio_socket *socket = socket_new(client, ns);
     if (!socket) {
+        sio_ns_unref(ns);
         refuse_namespace(client, name, "Out of memory", NULL);
         return;
     }

@@ -149,8 +149,7 @@ static int split_event(reader *r, sio_packet *out)
 static int read_event(reader *r, const json_limits *limits, sio_packet *out)
 {
     if (r->at == r->end)
-        return is_binary(out->type) ? refuse(out, "binary packet without data")
-                                    : SIO_PACKET_IGNORED;
+        return refuse(out, "event without data");
     if (*r->at != '[')
         return refuse(out, "event is no array");
     TRY(check_json(r, limits, out));

@@ -83,9 +83,10 @@ typedef struct sio_packet {
  * text once. It stays the caller's and `*out` borrows from it.
  *
  * Returns SIO_PACKET_READY; or SIO_PACKET_IGNORED with `*out` filled in as far as it goes: an event
- * without data, an event whose name is a number, an ack without id or without data; or
- * CARAFE_ERR_BAD_PACKET with out->error alone valid: everything else that breaks the grammar or a
- * limit, bad JSON, and the reserved event names (sio_event_is_reserved). */
+ * whose name is a number, an ack without id or without data; or CARAFE_ERR_BAD_PACKET with
+ * out->error alone valid: everything else that breaks the grammar or a limit (the reference
+ * implementation ignores an event without data), bad JSON, and the reserved event names
+ * (sio_event_is_reserved). */
 int sio_packet_decode(char *text, size_t len, const sio_packet_limits *limits,
                       sio_packet *out) MUST_USE;
 

@@ -50,6 +50,7 @@ static int on_start(eio_core *core, worker *w)
     map_init(&shard->namespaces, key_of_ns);
     map_init(&shard->sockets, key_of_socket);
     map_init(&shard->unhandled_names, key_of_name);
+    list_init(&shard->deferred_acks);
     if (w->index == 0)
         sio_tasks_start(server, w);
     if (w->index + 1 == core->shard_count)
@@ -77,6 +78,7 @@ static void on_stopped(eio_core *core, worker *w)
     if (!server->shards)
         return;
     sio_shard *shard = sio_shard_of(server, w);
+    sio_deferred_drop(shard);
     size_t at = 0;
     sio_ns *ns;
     while ((ns = map_next(&shard->namespaces, &at)) != NULL)

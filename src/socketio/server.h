@@ -52,6 +52,7 @@ struct sio_shard {
     map sockets;    /* sio_socket by sid, all namespaces */
     uint64_t generation; /* of the last delivery that had to mark sockets */
     size_t job_count;    /* handlers that have begun and not ended */
+    list deferred_acks;  /* sio_ack.link, under the lock of deferred.c */
     buf scratch;         /* packets to one client are encoded here */
     uint64_t unhandled_count; /* events without a handler */
     map unhandled_names;      /* those that were logged; the keys are their own objects */
@@ -85,6 +86,7 @@ struct sio_socket {
     sio_ack_table acks;
     json_t *data;
     eio_message **held; /* CONNECTING: sent before the reply to CONNECT */
+    size_t held_bytes;
     uint32_t held_count;
     uint32_t held_cap;
     uint32_t ns_slot; /* in ns->sockets */
@@ -166,5 +168,10 @@ int sio_socket_send(sio_socket *socket, eio_message *message);
 
 /* Sends encoded text (without the Engine.IO type) and attachments to one socket. */
 int sio_socket_send_text(sio_socket *socket, slice text, const sio_attachment_list *attachments);
+
+/* ---- deferred.c ---- */
+
+/* The shard's run is over: lets go of the sockets of acks that are not answered yet. */
+void sio_deferred_drop(sio_shard *shard);
 
 #endif /* CARAFE_SOCKETIO_SERVER_H */

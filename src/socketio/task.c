@@ -142,10 +142,13 @@ sio_task *sio_server_start_background_task(sio_server *sio, void (*fn)(void *arg
         return NULL;
     sio_task *handle = (sio_task *)record->id;
     int error = 0;
+    carafe_app *app = sio->has_core ? sio->core.ext.app : NULL;
     pthread_mutex_lock(&sio->early_lock);
     /* While it is set the first worker cannot end: it would have to reset it under this lock. */
     if (sio->task_worker) {
         error = post_record(worker_current() ? worker_current() : sio->task_worker, record);
+    } else if (app && app_is_running(app) && app_is_stopping(app)) {
+        error = CARAFE_ERR_STOPPING;
     } else {
         sio_task_record **at = &sio->early_tasks;
         while (*at)
@@ -178,6 +181,25 @@ static int add_waiter(uintptr_t id, sio_call_state *call)
     return record != NULL;
 }
 
+/* The wait is over without the task's end: the task must not hold on to a worker that may go. */
+static void remove_waiter(uintptr_t id, const sio_call_state *call)
+{
+    task_waiter *found = NULL;
+    pthread_mutex_lock(&records_lock);
+    sio_task_record *record = map_get(&records, slice_of(&id, sizeof(id)));
+    task_waiter **at = record ? &record->waiters : NULL;
+    while (at && *at && (*at)->call != call)
+        at = &(*at)->next;
+    if (at && *at) {
+        found = *at;
+        *at = found->next;
+    }
+    pthread_mutex_unlock(&records_lock);
+    if (found)
+        sio_call_unref(found->call);
+    mem_free(found);
+}
+
 int sio_task_join(sio_task *task)
 {
     if (!task)
@@ -191,6 +213,8 @@ int sio_task_join(sio_task *task)
     if (result > 0) {
         json_t *ended = sio_call_wait(call, (uint64_t)SLEEP_S_MAX * 1000);
         result = ended ? 0 : CARAFE_ERR_STOPPING;
+        if (!ended)
+            remove_waiter((uintptr_t)task, call);
         json_decref(ended);
     }
     sio_call_unref(call);

@@ -101,7 +101,7 @@ static void test_worker_timers_fire_through_the_loops_own_clock(void **state)
         wheel_timer_init(&timers[i].timer, on_letter);
     }
     worker_update_now(&w);
-    worker_timer_start(&w, &timers[2].timer, 60000);
+    worker_timer_start(&w, &timers[2].timer, 3 * 3600 * 1000);
     worker_turn(&w, false); /* the loop waits for that one now, and must be told of earlier ones */
     worker_timer_start(&w, &timers[0].timer, 2);
     worker_timer_start(&w, &timers[1].timer, 5);
