@@ -97,7 +97,8 @@ typedef struct sio_on_options {
     size_t size;
     const char *ns;     /* "/" when NULL; "*" is any */
     void *arg;          /* passed to handler and guard */
-    sio_handler *guard; /* runs first; when it returns non-zero the handler does not run */
+    sio_handler *guard; /* runs first; when it returns non-zero the handler does not run, and a
+                           client that connects is refused */
 } sio_on_options;
 
 /* Lets `handler` handle an event: "connect", "disconnect", "message", "json", any other name, or
@@ -140,7 +141,8 @@ typedef struct sio_namespace_class {
 CARAFE_API int sio_server_on_namespace(sio_server *sio, const sio_namespace_class *klass,
                                        void *self);
 
-/* In trigger_event: runs the handler the event would have had, and returns what it returned. */
+/* In trigger_event: runs the handler the event would have had, and returns what it returned; SIO_OK
+ * when there is none (and then the event is not acked). CARAFE_ERR_STATE elsewhere. */
 CARAFE_API int sio_dispatch(sio_ctx *ctx);
 
 /* Serves the server's app until sio_server_stop, SIGINT or SIGTERM; see carafe_run for options and

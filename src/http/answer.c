@@ -138,6 +138,10 @@ static void end_request(http_conn *conn, bool keep_alive)
 /* A body that was not read would be taken for the next request. */
 static bool may_keep_alive(const http_request *req)
 {
+    const http_conn *conn = req->conn;
+    /* A peer that has finished sending gets its answers; the last of them closes. */
+    if (conn->net->is_eof && !conn->is_feeding && buf_readable(&conn->in) == 0)
+        return false;
     return req->conn->keep_alive && !req->worker->is_stopping &&
            (req->is_body_done || !http_head_has_body(&req->head));
 }

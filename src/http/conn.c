@@ -274,9 +274,12 @@ static void on_eof(net_conn *c)
 {
     http_conn *conn = c->user;
     bool waits_for_answer = conn->state == HTTP_BUSY && !conn->request->on_gone;
-    conn->keep_alive = false;
-    if (waits_for_answer || conn->state == HTTP_FLUSHING)
+    if (waits_for_answer || conn->state == HTTP_FLUSHING) {
+        /* Requests that came behind it are answered too; the last one closes. */
+        if (buf_readable(&conn->in) == 0)
+            conn->keep_alive = false;
         return;
+    }
     if (net_conn_out_bytes(c))
         net_conn_finish(c); /* the answer of this very turn */
     else
@@ -297,12 +300,16 @@ static void on_drain(net_conn *c)
     conn->state = HTTP_HEAD;
     net_conn_set_timer(c, http_idle_timeout(conn));
     net_conn_resume(c);
-    if (buf_readable(&conn->in) == 0)
-        return;
     buf pending = conn->in;
     conn->in = (buf){ 0 };
     http_conn_feed(conn, pending.data, pending.len);
     buf_deinit(&pending);
+    /* An upgrade has freed `conn`. */
+    bool is_http = net_conn_is_open(c) && c->protocol == &http_protocol;
+    if (is_http && c->is_eof && conn->state == HTTP_HEAD) {
+        conn->state = HTTP_CLOSING;
+        net_conn_finish(c);
+    }
 }
 
 static void on_timer(net_conn *c)

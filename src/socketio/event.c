@@ -70,22 +70,29 @@ int sio_job_own_packet(sio_job *job)
 
 static int call_entry(sio_ctx *ctx, const sio_handler_entry *entry, bool *is_handled)
 {
-    if (entry->guard && entry->guard(ctx, entry->arg) != 0) {
-        *is_handled = false;
-        return SIO_OK;
-    }
-    *is_handled = true;
-    return entry->fn(ctx, entry->arg);
+    *is_handled = !entry->guard || entry->guard(ctx, entry->arg) == 0;
+    if (*is_handled)
+        return entry->fn(ctx, entry->arg);
+    /* Who guards a connect handler does not mean to let everybody in. */
+    ctx->is_refused = ctx->is_refused || ctx->is_connect;
+    return SIO_OK;
 }
 
-int sio_event_dispatch(sio_ctx *ctx, bool *is_handled)
+int sio_dispatch(sio_ctx *ctx)
 {
     sio_handler_entry entry;
-    *is_handled = false;
-    if (!sio_handlers_find(&ctx->server->handlers, ctx->socket->ns->table, slice_str(ctx->event),
-                           &entry))
-        return SIO_OK;
-    return call_entry(ctx, &entry, is_handled);
+    bool is_handled = false;
+    int result = SIO_OK;
+    if (!ctx->is_in_trigger) {
+        log_line(LOG_APP, LOG_ERROR, "sio_dispatch: only a trigger_event can go on to a handler "
+                 "(event \"%s\")", ctx->event);
+        return CARAFE_ERR_STATE;
+    }
+    if (sio_handlers_find(&ctx->server->handlers, ctx->socket->ns->table, slice_str(ctx->event),
+                          &entry))
+        result = call_entry(ctx, &entry, &is_handled);
+    ctx->found_no_handler = !is_handled;
+    return result;
 }
 
 /* Functions first, then a class's trigger_event, then its methods. */
@@ -93,16 +100,21 @@ static int route(sio_ctx *ctx, bool *is_handled)
 {
     const sio_handlers *handlers = &ctx->server->handlers;
     const sio_handler_table *table = ctx->socket->ns->table;
-    const sio_handler_table *trigger = sio_handlers_trigger(handlers, table);
-    if (!trigger)
-        return sio_event_dispatch(ctx, is_handled);
+    slice event = slice_str(ctx->event);
     sio_handler_entry entry;
-    bool is_found = sio_handlers_find(handlers, table, slice_str(ctx->event), &entry);
+    *is_handled = false;
+    bool is_found = sio_handlers_find(handlers, table, event, &entry);
     bool is_function = is_found && entry.event;
-    if (is_function)
-        return call_entry(ctx, &entry, is_handled);
-    *is_handled = true;
-    return trigger->klass->trigger_event(ctx, trigger->self);
+    const sio_handler_table *trigger =
+        is_function ? NULL : sio_handlers_trigger(handlers, table, event);
+    if (trigger) {
+        ctx->is_in_trigger = true;
+        int result = trigger->klass->trigger_event(ctx, trigger->self);
+        ctx->is_in_trigger = false;
+        *is_handled = result < 0 || !ctx->found_no_handler;
+        return result;
+    }
+    return is_found ? call_entry(ctx, &entry, is_handled) : SIO_OK;
 }
 
 /* Runs the error handler; false when there is none (then the error is logged) or it fails too. */
@@ -164,6 +176,9 @@ static void run_connect(sio_ctx *ctx)
     static const char refused_text[] = "Connection rejected by server";
     sio_socket *socket = ctx->socket;
     bool is_handled;
+    /* It left while the handler had to wait for its turn. */
+    if (socket->state == SIO_SOCKET_GONE)
+        return;
     int result = route(ctx, &is_handled);
     if (socket->state == SIO_SOCKET_GONE)
         return;
@@ -307,6 +322,17 @@ void sio_event_connect(sio_job *job, sio_socket *socket)
     schedule(job);
 }
 
+/* The arguments as they came, with a NUL: in the job's own text there is a byte to spare behind
+ * them, and what is not there is static. */
+static void set_args_text(sio_job *job)
+{
+    slice text = job->packet.args_text;
+    uintptr_t offset = (uintptr_t)text.data - (uintptr_t)job;
+    if (text.data && offset < job->alloc_size)
+        ((char *)job)[offset + text.len] = '\0';
+    job->ctx.args_text = text;
+}
+
 void sio_event_received(sio_job *job, sio_socket *socket)
 {
     sio_ctx *ctx = &job->ctx;
@@ -314,11 +340,7 @@ void sio_event_received(sio_job *job, sio_socket *socket)
     job->type = SIO_JOB_EVENT;
     ctx->socket = sio_socket_ref(socket);
     ctx->event = packet->event.data;
-    ctx->args_text = packet->args_text;
-    /* In the job's own text there is a byte to spare behind it; what is not there is static. */
-    uintptr_t offset = (uintptr_t)ctx->args_text.data - (uintptr_t)job;
-    if (ctx->args_text.data && offset < job->alloc_size)
-        ((char *)job)[offset + ctx->args_text.len] = '\0';
+    set_args_text(job);
     ctx->id_digits = packet->id_digits;
     ctx->ack_state = packet->has_id ? SIO_ACK_WANTED : SIO_ACK_NOT_WANTED;
     schedule(job);
@@ -331,12 +353,10 @@ void sio_event_acked(sio_job *job, sio_socket *socket)
     sio_ack_entry entry;
     if (!sio_ack_take(&socket->acks, packet->id, &entry))
         return;
-    slice text = packet->args_text;
-    if (!ctx->args && text.data && sio_json_decode(text.data, text.len, NULL, &ctx->args) < 0)
-        ctx->args = NULL;
+    set_args_text(job);
     if (entry.call) {
         /* Handed over whole: a value must not be counted by two threads. */
-        sio_call_complete(entry.call, ctx->args);
+        sio_call_complete(entry.call, sio_args(ctx));
         ctx->args = NULL;
         sio_call_unref(entry.call);
         return;

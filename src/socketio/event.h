@@ -38,6 +38,8 @@ struct sio_ctx {
     uint8_t ack_state;   /* sio_ack_state */
     bool is_refused;
     bool is_connect;
+    bool is_in_trigger;    /* a trigger_event runs: sio_dispatch may be called */
+    bool found_no_handler; /* ... was called, and nothing ran */
 };
 
 typedef struct sio_job {
@@ -76,8 +78,5 @@ int sio_event_send_ack(sio_socket *socket, slice id_digits, const json_t *args, 
 /* Checks arguments that are JSON text, unless they are the text `ctx` came with (may be NULL).
  * CARAFE_ERR_BAD_JSON, with a log line. */
 int sio_raw_check(const sio_ctx *ctx, slice raw) MUST_USE;
-
-/* The default routing of ctx's event to a handler; SIO_OK when nothing handles it. */
-int sio_event_dispatch(sio_ctx *ctx, bool *is_handled);
 
 #endif /* CARAFE_SOCKETIO_EVENT_H */

@@ -146,10 +146,13 @@ bool sio_handlers_find(const sio_handlers *h, const sio_handler_table *table, sl
 }
 
 const sio_handler_table *sio_handlers_trigger(const sio_handlers *h,
-                                              const sio_handler_table *table)
+                                              const sio_handler_table *table, slice event)
 {
-    if (table && table->klass && table->klass->trigger_event)
+    const sio_namespace_class *klass = table ? table->klass : NULL;
+    if (klass && klass->trigger_event)
         return table;
+    if (klass && find_method(klass, event))
+        return NULL;
     const sio_handler_table *any = sio_handlers_get(h, SLICE_LITERAL("*"));
     return any && any->klass && any->klass->trigger_event ? any : NULL;
 }

@@ -48,8 +48,9 @@ int sio_handlers_set(sio_handlers *h, const char *ns, const char *event, sio_han
 bool sio_handlers_find(const sio_handlers *h, const sio_handler_table *table, slice event,
                        sio_handler_entry *out);
 
-/* The class whose trigger_event gets the namespace's events, or NULL. */
+/* The class whose trigger_event gets an event no function handles, or NULL: that of ns, or that of
+ * "*" unless the one of ns has a method for it. */
 const sio_handler_table *sio_handlers_trigger(const sio_handlers *h,
-                                              const sio_handler_table *table);
+                                              const sio_handler_table *table, slice event);
 
 #endif /* CARAFE_SOCKETIO_HANDLERS_H */

@@ -260,12 +260,6 @@ int sio_server_on_namespace(sio_server *sio, const sio_namespace_class *klass, v
     return 0;
 }
 
-int sio_dispatch(sio_ctx *ctx)
-{
-    bool is_handled;
-    return sio_event_dispatch(ctx, &is_handled);
-}
-
 /* ---- running ---- */
 
 static carafe_app *app_of(sio_server *sio, const char *call)

@@ -70,6 +70,24 @@ static void test_http_conn_half_closed_peer_gets_its_answer(void **state)
     memory_http_leave(m);
 }
 
+static void test_http_conn_half_closed_peer_gets_the_answers_of_its_pipeline(void **state)
+{
+    (void)state;
+    net_memory *m = memory_http_connect();
+    memory_http_send(m, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n"
+                        "GET /echo?2 HTTP/1.1\r\nHost: a\r\n\r\n"
+                        "GET /echo?3 HTTP/1.1\r\nHost: a\r\n\r\nGET /cut");
+    net_memory_feed_end(m);
+    memory_http_turn();
+    answer_later(0, "first");
+    memory_http_turn();
+    memory_http_expect(m, 200, "first");
+    memory_http_expect(m, 200, "GET /echo ");
+    memory_http_expect(m, 200, "GET /echo ");
+    memory_http_expect_end(m);
+    memory_http_leave(m);
+}
+
 static void test_http_conn_half_closed_peer_is_gone_for_those_who_want_to_know(void **state)
 {
     (void)state;
@@ -389,6 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_http_conn_peer_gone_before_the_answer),
         TEST(test_http_conn_half_closed_peer_gets_its_answer),
+        TEST(test_http_conn_half_closed_peer_gets_the_answers_of_its_pipeline),
         TEST(test_http_conn_half_closed_peer_is_gone_for_those_who_want_to_know),
         TEST(test_http_conn_peer_gone_inside_head_or_body),
         TEST(test_http_conn_stopping_worker_closes_behind_answers_and_the_idle),

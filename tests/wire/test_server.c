@@ -385,9 +385,10 @@ static void test_server_stop_wakes_sleepers_and_sends_their_answers(void **state
     http_client_close(&client);
 }
 
-/* What a handler that never ends keeps is still reachable, or the leak checker would complain. */
-static carafe_request *stuck_request;
-static coro *stuck_coro;
+/* What a handler that never ends keeps is still reachable, or the leak checker would complain;
+ * volatile, as nobody reads them. */
+static carafe_request *volatile stuck_request;
+static coro *volatile stuck_coro;
 
 static int stuck_view(carafe_request *req, void *arg)
 {
