@@ -40,7 +40,7 @@ function(carafe_test_program target)
     target_compile_definitions(${target} PRIVATE
         _GNU_SOURCE CARAFE_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}")
     target_compile_options(${target} PRIVATE ${carafe_common_warnings} -UNDEBUG)
-    target_link_libraries(${target} PRIVATE ${ARGN})
+    target_link_libraries(${target} PRIVATE ${ARGN} m)
 endfunction()
 
 # carafe_cmocka_test(<target> <label> <source> <libraries...>)

@@ -55,6 +55,10 @@ bool app_is_debug(const carafe_app *app);
  * in-memory transports of tests. */
 const http_service *app_http_service(carafe_app *app);
 
+/* Answers a request with the file `name` below the folder `dir`, as carafe_static does. Frees the
+ * request, unless it fails: CARAFE_ERR_FILE: no such file; CARAFE_ERR_NOMEM. */
+int app_send_file(carafe_app *app, http_request *http, const char *dir, const char *name) MUST_USE;
+
 /* A compact copy of a handshake's head, kept for the life of a session: one allocation with the
  * target, the headers and the peer. */
 typedef struct app_handshake app_handshake;

@@ -78,6 +78,23 @@ int carafe_send_file(carafe_request *req, const char *path)
     return fd < 0 ? CARAFE_ERR_FILE : response_set_file(req, fd, path);
 }
 
+int app_send_file(carafe_app *app, http_request *http, const char *dir, const char *name)
+{
+    int fd = folder_open(dir, name);
+    if (fd < 0)
+        return fd;
+    carafe_request *req = app_request_new(app, http);
+    if (!req) {
+        close(fd);
+        return CARAFE_ERR_NOMEM;
+    }
+    int error = response_set_file(req, fd, name);
+    if (error == 0)
+        response_send(req);
+    app_request_free(req);
+    return error;
+}
+
 /* ---- folders ---- */
 
 static bool is_dir(int fd)

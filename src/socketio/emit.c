@@ -96,6 +96,16 @@ static int outgoing_init(outgoing *out, const sio_content *content, const sio_ad
 
 /* ---- delivery on one worker ---- */
 
+/* The event is for all, so one who owes too many answers gets it too; only its answer is not waited
+ * for. */
+static void register_ack(sio_socket *socket, const sio_ack_entry *ack)
+{
+    size_t max = socket->ns->shard->server->config.max_pending_acks;
+    if (sio_ack_add(&socket->acks, ack, max) < 0)
+        log_line(LOG_SOCKETIO, LOG_DEBUG, "client %s owes too many answers (max_pending_acks)",
+                 socket->sid);
+}
+
 static void send_to(sio_socket *socket, const outgoing *out, const sio_address *address)
 {
     /* Who is leaving gets nothing; its rooms still list it until its handler has ended. */
@@ -103,10 +113,8 @@ static void send_to(sio_socket *socket, const outgoing *out, const sio_address *
         return;
     if (address->is_volatile && !eio_socket_is_writable(socket->client->eio))
         return;
-    if (address->has_ack &&
-        sio_ack_add(&socket->acks, &address->ack,
-                    socket->ns->shard->server->config.max_pending_acks) < 0)
-        return;
+    if (address->has_ack)
+        register_ack(socket, &address->ack);
     /* A failure ends that recipient's session and is nobody else's. */
     int error = sio_socket_send(socket, out->text);
     for (size_t i = 0; error == 0 && i < out->attachment_count; i++)
@@ -314,7 +322,7 @@ int sio_emit_to(sio_server *server, const sio_content *content, sio_address *add
     TRY(outgoing_init(&out, content, address));
     int error = 0;
     /* Before the start and after the end there is nobody to send to. */
-    unsigned count = sio_server_is_live(server) ? app_worker_count(server->core.ext.app) : 0;
+    unsigned count = sio_server_worker_count(server);
     for (unsigned i = 0; i < count; i++) {
         worker *here = worker_current();
         if (here && here == app_worker(server->core.ext.app, i))

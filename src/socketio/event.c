@@ -88,9 +88,11 @@ int sio_dispatch(sio_ctx *ctx)
                  "(event \"%s\")", ctx->event);
         return CARAFE_ERR_STATE;
     }
+    ctx->is_in_trigger = false; /* what it runs cannot come back here */
     if (sio_handlers_find(&ctx->server->handlers, ctx->socket->ns->table, slice_str(ctx->event),
                           &entry))
         result = call_entry(ctx, &entry, &is_handled);
+    ctx->is_in_trigger = true;
     ctx->found_no_handler = !is_handled;
     return result;
 }

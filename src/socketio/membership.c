@@ -34,8 +34,7 @@ int sio_reach_socket(sio_server *server, const char *sid, const char *ns, sio_re
 {
     reach r = { server, sid, ns, fn, arg, 0 };
     int owner = sid_worker(sid, strlen(sid));
-    if (owner < 0 || !sio_server_is_live(server) ||
-        (unsigned)owner >= app_worker_count(server->core.ext.app))
+    if (owner < 0 || (unsigned)owner >= sio_server_worker_count(server))
         return CARAFE_ERR_NOT_FOUND;
     TRY(app_call(server->core.ext.app, (unsigned)owner, on_reached, &r));
     return r.result;
@@ -43,7 +42,7 @@ int sio_reach_socket(sio_server *server, const char *sid, const char *ns, sio_re
 
 int sio_reach_all(sio_server *server, sio_reach_fn *fn, void *arg)
 {
-    unsigned count = sio_server_is_live(server) ? app_worker_count(server->core.ext.app) : 0;
+    unsigned count = sio_server_worker_count(server);
     for (unsigned i = 0; i < count; i++) {
         reach r = { server, NULL, NULL, fn, arg, 0 };
         TRY(app_call(server->core.ext.app, i, on_reached, &r));
@@ -65,7 +64,9 @@ typedef struct room_job {
 static void on_join(sio_shard *shard, sio_socket *socket, void *arg)
 {
     room_job *job = arg;
-    job->result = sio_room_join(socket, slice_str(job->room), shard->server->config.max_rooms);
+    /* Its own room it is in from the start; sid and not table lead there. */
+    if (strcmp(job->room, socket->sid) != 0)
+        job->result = sio_room_join(socket, slice_str(job->room), shard->server->config.max_rooms);
 }
 
 static void on_leave(sio_shard *shard, sio_socket *socket, void *arg)
@@ -111,6 +112,9 @@ static void on_participants(sio_shard *shard, sio_socket *socket, void *arg)
     (void)socket;
     if (!ns)
         return;
+    const sio_socket *own = job->room ? sio_shard_socket(shard, job->room, job->ns) : NULL;
+    if (own)
+        add_participant(job, own);
     const sio_room *room = job->room ? sio_room_find(ns, slice_str(job->room)) : NULL;
     for (size_t i = 0; !job->room && i < ns->socket_count; i++)
         add_participant(job, ns->sockets[i]);
@@ -143,6 +147,14 @@ static int check_names(const char *call, const char *sid, const char *room)
         return 0;
     log_line(LOG_APP, LOG_ERROR, "%s: %s", call,
              !sid || !*sid ? "no client (sid)" : "the room has no name");
+    return CARAFE_ERR_ARGUMENT;
+}
+
+static int check_server(const char *call, const sio_server *sio)
+{
+    if (sio)
+        return 0;
+    log_line(LOG_APP, LOG_ERROR, "%s: no server", call);
     return CARAFE_ERR_ARGUMENT;
 }
 
@@ -212,6 +224,7 @@ json_t *sio_rooms_with(sio_ctx *ctx, const sio_room_options *options)
 int sio_server_enter_room(sio_server *sio, const char *sid, const char *room, const char *ns)
 {
     room_job job = { .room = room };
+    TRY(check_server("sio_server_enter_room", sio));
     TRY(check_names("sio_server_enter_room", sid, room));
     return reach_client(sio, sid, ns, on_join, &job);
 }
@@ -219,6 +232,7 @@ int sio_server_enter_room(sio_server *sio, const char *sid, const char *room, co
 int sio_server_leave_room(sio_server *sio, const char *sid, const char *room, const char *ns)
 {
     room_job job = { .room = room };
+    TRY(check_server("sio_server_leave_room", sio));
     TRY(check_names("sio_server_leave_room", sid, room));
     return reach_client(sio, sid, ns, on_leave, &job);
 }
@@ -226,6 +240,7 @@ int sio_server_leave_room(sio_server *sio, const char *sid, const char *room, co
 int sio_server_close_room(sio_server *sio, const char *room, const char *ns)
 {
     room_job job = { .room = room, .ns = ns ? ns : "/" };
+    TRY(check_server("sio_server_close_room", sio));
     TRY(check_names("sio_close_room", "-", room));
     return sio_reach_all(sio, on_close_room, &job);
 }
@@ -233,7 +248,7 @@ int sio_server_close_room(sio_server *sio, const char *room, const char *ns)
 json_t *sio_server_rooms(sio_server *sio, const char *sid, const char *ns)
 {
     room_job job = { .names = json_array() };
-    if (!sid || !job.names || reach_client(sio, sid, ns, on_rooms, &job) < 0) {
+    if (check_server("sio_server_rooms", sio) < 0 || !sid || !job.names || reach_client(sio, sid, ns, on_rooms, &job) < 0) {
         json_decref(job.names);
         return NULL;
     }
@@ -243,7 +258,8 @@ json_t *sio_server_rooms(sio_server *sio, const char *sid, const char *ns)
 json_t *sio_server_participants(sio_server *sio, const char *room, const char *ns)
 {
     room_job job = { .room = room, .ns = ns ? ns : "/", .names = json_array() };
-    if (!job.names || sio_reach_all(sio, on_participants, &job) < 0 || job.result < 0) {
+    if (check_server("sio_server_participants", sio) < 0 || !job.names ||
+        sio_reach_all(sio, on_participants, &job) < 0 || job.result < 0) {
         json_decref(job.names);
         return NULL;
     }
@@ -253,7 +269,8 @@ json_t *sio_server_participants(sio_server *sio, const char *room, const char *n
 bool sio_server_is_connected(sio_server *sio, const char *sid, const char *ns)
 {
     room_job job = { 0 };
-    return sid && reach_client(sio, sid, ns, on_is_connected, &job) == 0 && job.is_connected;
+    return check_server("sio_server_is_connected", sio) == 0 && sid &&
+           reach_client(sio, sid, ns, on_is_connected, &job) == 0 && job.is_connected;
 }
 
 int sio_disconnect_with(sio_ctx *ctx, const sio_disconnect_options *options)
@@ -270,6 +287,7 @@ int sio_disconnect_with(sio_ctx *ctx, const sio_disconnect_options *options)
 int sio_server_disconnect(sio_server *sio, const char *sid, const char *ns)
 {
     room_job job = { 0 };
+    TRY(check_server("sio_server_disconnect", sio));
     TRY(check_names("sio_server_disconnect", sid, "-"));
     return reach_client(sio, sid, ns, on_disconnect, &job);
 }

@@ -67,6 +67,9 @@ static int report(const char *call, const sio_content *content, int result)
     if (result == CARAFE_ERR_BAD_DATA)
         log_line(LOG_APP, LOG_ERROR, "%s: the data of \"%s\" cannot be encoded", call,
                  content->event);
+    if (result == CARAFE_ERR_STATE)
+        log_line(LOG_APP, LOG_ERROR, "%s: \"%s\": the client is still connecting", call,
+                 content->event);
     return result;
 }
 
@@ -191,7 +194,11 @@ static void on_call(sio_shard *shard, sio_socket *socket, void *arg)
 {
     call_job *job = arg;
     (void)shard;
-    job->result = sio_emit_to_socket(socket, &job->content, &job->ack, false);
+    /* Its answer cannot come before its connect handler has ended, which may be what waits here. */
+    if (socket->state == SIO_SOCKET_CONNECTING)
+        job->result = CARAFE_ERR_STATE;
+    else
+        job->result = sio_emit_to_socket(socket, &job->content, &job->ack, false);
 }
 
 static void on_call_over(sio_shard *shard, sio_socket *socket, void *arg)
@@ -268,7 +275,9 @@ json_t *sio_server_call_with(sio_server *sio, const char *event, json_t *data,
     sio_call_options o;
     call_job job = { .content = { .event = event, .payload = data } };
     json_t *answer = NULL;
-    if (options_read(&o, sizeof(o), options) == 0)
+    if (!sio)
+        bad_argument("sio_server_call", "no server");
+    else if (options_read(&o, sizeof(o), options) == 0)
         answer = call_client(sio, "sio_server_call", o.to, o.ns ? o.ns : "/", &job, o.timeout);
     json_decref(data);
     return answer;

@@ -13,9 +13,9 @@
 _Static_assert(offsetof(sio_server_options, resource) == offsetof(eio_server_options, on_open),
                "EIO_SERVER_OPTIONS must come first");
 
-bool sio_server_is_live(const sio_server *server)
+unsigned sio_server_worker_count(const sio_server *server)
 {
-    return atomic_load(&server->is_live);
+    return atomic_load(&server->worker_count);
 }
 
 /* ---- what runs in the app ---- */
@@ -40,7 +40,9 @@ static slice key_of_name(const void *value)
 static int on_start(eio_core *core, worker *w)
 {
     sio_server *server = core->owner;
-    if (!server->shards) {
+    if (w->index == 0) {
+        /* A start that failed half way may have left one, for another number of workers. */
+        mem_free(server->shards);
         server->shards = mem_zalloc(core->shard_count * sizeof(*server->shards));
         if (!server->shards)
             return CARAFE_ERR_NOMEM;
@@ -54,7 +56,7 @@ static int on_start(eio_core *core, worker *w)
     if (w->index == 0)
         sio_tasks_start(server, w);
     if (w->index + 1 == core->shard_count)
-        atomic_store(&server->is_live, true);
+        atomic_store(&server->worker_count, core->shard_count);
     return 0;
 }
 
@@ -73,7 +75,7 @@ static bool is_idle(eio_core *core, worker *w)
 static void on_stopped(eio_core *core, worker *w)
 {
     sio_server *server = core->owner;
-    atomic_store(&server->is_live, false);
+    atomic_store(&server->worker_count, 0);
     sio_tasks_stop(server);
     if (!server->shards)
         return;
@@ -100,7 +102,7 @@ static void on_stopped(eio_core *core, worker *w)
 static void on_other(eio_core *core, http_request *req, slice rest)
 {
     sio_server *server = core->owner;
-    sio_files_serve(&server->config, req, rest);
+    sio_files_serve(core->ext.app, &server->config, req, rest);
 }
 
 static void on_app_free(app_extension *ext)
@@ -117,7 +119,8 @@ static int tie_to_app(sio_server *server, carafe_app *app)
     memcpy(&options, &server->options, offsetof(eio_server_options, on_open));
     options.size = sizeof(options);
     TRY(sio_config_init(&server->config, &server->options));
-    if (sio_handlers_get(&server->handlers, SLICE_LITERAL("*")))
+    const sio_handler_table *any = sio_handlers_get(&server->handlers, SLICE_LITERAL("*"));
+    if (any && (any->events.count || any->klass))
         server->config.accepts_any_ns = true;
     TRY(eio_core_init(&server->core, &options, "/socket.io/", &sio_eio_events));
     server->has_core = true;
@@ -180,6 +183,7 @@ void sio_server_free(sio_server *sio)
     }
     if (sio->has_core)
         eio_core_deinit(&sio->core);
+    mem_free(sio->shards);
     sio_tasks_drop(sio);
     pthread_mutex_destroy(&sio->early_lock);
     sio_handlers_deinit(&sio->handlers);

@@ -38,7 +38,7 @@ struct sio_server {
     sio_config config;
     sio_handlers handlers;
     sio_shard *shards; /* one a worker, while the app runs */
-    atomic_bool is_live; /* the shards are there */
+    atomic_uint worker_count; /* 0 unless the shards of all workers are there */
     atomic_uint_least64_t next_ack_id;
     pthread_mutex_t early_lock;   /* guards the next two */
     sio_task_record *early_tasks; /* started before the server, in order */
@@ -117,8 +117,8 @@ static inline sio_shard *sio_shard_of(const sio_server *server, const worker *w)
     return &server->shards[w->index];
 }
 
-/* True while workers can be reached. Thread: any. */
-bool sio_server_is_live(const sio_server *server);
+/* How many workers can be reached, 0 when the server does not run. Thread: any. */
+unsigned sio_server_worker_count(const sio_server *server);
 
 /* ---- namespace.c ---- */
 

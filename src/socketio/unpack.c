@@ -1,7 +1,8 @@
 /* sio_unpack: arguments checked against Jansson's formats, with errors that name the place.
  *
- * json_vunpack_ex does the work on one argument at a time; when it fails, the format is walked here
- * to say which value is missing or of which type, in the words of the protocol. */
+ * The format is walked here first, to say which value is missing or of which type, in the words of
+ * the protocol, and before any target is written to. Then json_vunpack_ex does the work. */
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +115,23 @@ static void walk_array(walk *w, const json_t *value, bool is_present)
         w->at++;
 }
 
+static void report_text(walk *w, const char *text)
+{
+    if (!w->is_found)
+        sio_fail(w->ctx, "%s: %s", w->path, text);
+    w->is_found = true;
+}
+
+/* What Jansson would cut off or refuse without a word. */
+static void check_number(walk *w, char code, const json_t *value)
+{
+    json_int_t number = json_integer_value(value);
+    if (code == 'i' && (number < INT_MIN || number > INT_MAX))
+        report_text(w, "integer out of range");
+    if (code == 'f' && json_is_integer(value))
+        report_text(w, "expected real number, got integer");
+}
+
 /* What a format character takes from the argument list, and the type it stands for. */
 static void walk_scalar(walk *w, char code, const json_t *value, bool is_present)
 {
@@ -136,17 +154,24 @@ static void walk_scalar(walk *w, char code, const json_t *value, bool is_present
     case 'f':
     case 'F':
         expected = "number";
-        fits = code == 'F' ? json_is_number(value) : json_is_real(value);
+        fits = json_is_number(value);
         break;
     case 'n':
         expected = "null";
         fits = json_is_null(value);
         break;
-    default:
+    case 'o':
+    case 'O':
         break;
+    default:
+        /* No such format; json_vunpack_ex says so. What its argument would be nobody knows. */
+        w->at += strlen(w->at);
+        return;
     }
     if (is_present && expected && !fits)
         report(w, expected, value);
+    else if (is_present)
+        check_number(w, code, value);
     if (code != 'n')
         (void)va_arg(w->args, void *);
     if (code == 's' && *w->at == '%') {
@@ -170,7 +195,8 @@ static void walk_value(walk *w, const json_t *value, bool is_present)
         walk_scalar(w, code, value, is_present);
 }
 
-static void explain(sio_ctx *ctx, const json_t *args, const char *fmt, va_list list_args)
+/* False: the error has been set. */
+static bool check(sio_ctx *ctx, const json_t *args, const char *fmt, va_list list_args)
 {
     walk w = { .ctx = ctx, .at = fmt };
     va_copy(w.args, list_args);
@@ -187,6 +213,7 @@ static void explain(sio_ctx *ctx, const json_t *args, const char *fmt, va_list l
         walk_value(&w, item, item != NULL);
     }
     va_end(w.args);
+    return !w.is_found;
 }
 
 /* ---- unpacking ---- */
@@ -207,14 +234,11 @@ int sio_unpack(sio_ctx *ctx, const char *fmt, ...)
     va_start(list_args, fmt);
     va_list again;
     va_copy(again, list_args);
-    int result = json_vunpack_ex(args, &error, 0, (const char *)list_fmt.data, list_args);
-    if (result < 0) {
-        mem_free(ctx->error);
-        ctx->error = NULL;
-        explain(ctx, args, fmt, again);
-        if (!ctx->error)
-            sio_fail(ctx, "sio_unpack: %s", error.text);
-    }
+    bool fits = check(ctx, args, fmt, again);
+    int result = fits ? json_vunpack_ex(args, &error, 0, (const char *)list_fmt.data, list_args)
+                      : CARAFE_ERR_UNPACK;
+    if (fits && result < 0)
+        sio_fail(ctx, "sio_unpack: %s", error.text);
     va_end(again);
     va_end(list_args);
     buf_deinit(&list_fmt);
