@@ -36,8 +36,9 @@ int main(int argc, char **argv)
     eio_server *server = app ? eio_server_new(app, .on_open = on_open, .on_message = on_message,
                                               .on_close = on_close)
                              : NULL;
-    int error = server ? carafe_run(app, .port = argc > 1 ? atoi(argv[1]) : 5000)
-                       : CARAFE_ERR_NOMEM;
+    int error = CARAFE_ERR_NOMEM;
+    if (server)
+        error = carafe_run(app, .port = argc > 1 ? atoi(argv[1]) : 5000); /* until Ctrl-C */
     if (error < 0)
         fprintf(stderr, "engineio: %s\n", carafe_strerror(error));
     carafe_app_free(app); /* and the Engine.IO server with it */

@@ -1,9 +1,10 @@
-/* The smallest Carafe program: a page, and an event that is answered. See README.md. */
+/* The smallest Carafe program: a page, and an event that is answered. See ../README.md. */
 #include <stdio.h>
 
 #include <carafe.h>
 
-#ifdef EXAMPLE_DIR /* the build says where this folder is; the chat's one has the browser's client */
+/* The build says where this folder is; the chat's folder has the browser's client. */
+#ifdef EXAMPLE_DIR
 #define CLIENT_DIR EXAMPLE_DIR "/../chat/node_modules/socket.io-client/dist"
 #else
 #define CLIENT_DIR "node_modules/socket.io-client/dist"

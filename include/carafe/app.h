@@ -80,19 +80,20 @@ CARAFE_API int carafe_route_with(carafe_app *app, const char *rule, carafe_view 
                       &(carafe_route_options){ .size = sizeof(carafe_route_options), __VA_ARGS__ })
 
 /* Serves the files under the folder `dir` at the URLs below `url` ("/static"), with ETag, ranges
- * and conditional requests. Never a file outside of the folder or a hidden one.
+ * and conditional requests; a folder's index.html for the folder. Never a file outside of the folder or a hidden one.
  * CARAFE_ERR_ARGUMENT: `url` does not begin with a slash; CARAFE_ERR_FILE: `dir` is no folder;
  * CARAFE_ERR_STATE: the app runs; CARAFE_ERR_NOMEM. */
 CARAFE_API int carafe_static(carafe_app *app, const char *url, const char *dir);
 
-/* Calls `fn` before each view: one that answers or returns non-zero ends the request there. After
- * each view, in reverse order; and when the answer is on its way, whatever happened.
+/* Calls `fn` before each view: one that answers or returns non-zero ends the request there; after
+ * each view, the last one registered first; and when the answer is on its way, whatever happened,
+ * in that order too. Requests below the path of a Socket.IO server have no hooks.
  * CARAFE_ERR_ARGUMENT: no function; CARAFE_ERR_STATE: the app runs; CARAFE_ERR_NOMEM. */
 CARAFE_API int carafe_before_request(carafe_app *app, carafe_view *fn, void *arg);
 CARAFE_API int carafe_after_request(carafe_app *app, carafe_view *fn, void *arg);
 CARAFE_API int carafe_teardown_request(carafe_app *app, carafe_view *fn, void *arg);
 
-/* Lets `fn` make the answer when a request ends with `status` (404, 500, ...) and no body of its
+/* Lets `fn` make the answer when a request ends with `status` (300 to 599) and no body of its
  * own. What it returns replaces the status unless it is 0. Errors as the hooks above. */
 CARAFE_API int carafe_errorhandler(carafe_app *app, int status, carafe_view *fn, void *arg);
 
@@ -102,7 +103,7 @@ typedef struct carafe_run_options {
     size_t size;
     const char *host;  /* "127.0.0.1" when NULL; "0.0.0.0" and "::" are all interfaces */
     int port;          /* 5000 when 0; SIO_PORT_ANY */
-    bool debug;        /* debug lines in the log, and the cause in error answers */
+    bool debug;        /* debug lines in the log of this process, and the cause in error answers */
     sio_switch log_output; /* a log line for each request; follows `debug` by default */
     unsigned workers;  /* threads that serve; 1 when 0, at most 256 */
     double stop_timeout; /* seconds that handlers have to end when the server stops; 5 when 0 */
@@ -157,7 +158,9 @@ CARAFE_API const char *carafe_cookie(carafe_request *req, const char *name);
 /* A variable part of the rule: "name" of "/user/<name>"; NULL when there is none. */
 CARAFE_API const char *carafe_view_arg(carafe_request *req, const char *name);
 
-/* The body as JSON, borrowed; NULL when it is none (the content type is not looked at). */
+/* The body as JSON, borrowed; NULL when it is none (the content type is not looked at) or nested
+ * deeper than 64. Bodies above the configuration's MAX_CONTENT_LENGTH (16 MiB by default) are
+ * answered 413 before any view runs. */
 CARAFE_API json_t *carafe_json(carafe_request *req);
 
 /* The body's bytes, with a NUL behind them, and their number in `*len` (may be NULL). */

@@ -19,7 +19,8 @@ extern "C" {
 typedef struct eio_server eio_server;
 typedef struct eio_socket eio_socket;
 
-/* Attributes of the session cookie; only used with a cookie name. */
+/* Attributes of the session cookie, which goes with handshakes over polling; only used with a cookie
+ * name. Without them it has Path=/, SameSite=Lax and HttpOnly. */
 typedef struct eio_cookie_options {
     const char *path;      /* "/" when NULL */
     const char *domain;
@@ -49,7 +50,7 @@ typedef bool eio_origin_fn(const char *origin, carafe_request *req, void *arg);
     eio_origin_fn *cors_check; /* decides instead of the list */                                 \
     void *cors_check_arg;                                                                        \
     sio_switch cors_credentials; /* allow cookies across origins; on */                          \
-    double connect_timeout;      /* for the first namespace or message; 45 when 0 */             \
+    double connect_timeout;      /* for the client's first namespace, or first message; 45 when 0 */             \
     double upgrade_timeout;      /* for a WebSocket that takes over from polling; 10 when 0 */   \
     size_t max_output_size;      /* bytes waiting for a slow client before it is cut off; 16 MB \
                                     when 0 */                                                    \

@@ -1,7 +1,7 @@
 /* Socket.IO: events, acknowledgements, rooms and namespaces.
  *
- * A handler is int fn(sio_ctx *ctx, void *arg) and returns SIO_OK or SIO_ERROR. It runs as a
- * coroutine on its client's worker, so it may wait (sio_sleep, sio_call, sio_task_join) without
+ * A handler is int fn(sio_ctx *ctx, void *arg) and returns SIO_OK or SIO_ERROR (any negative value
+ * is an error, so "return sio_emit(...)" is fine). It runs as a coroutine on its client's worker, so it may wait (sio_sleep, sio_call, sio_task_join) without
  * holding up anybody. A `ctx` and all it returns live until the handler returns. sio_server_*
  * functions may be called from any thread, unless it is said otherwise.
  *
@@ -12,8 +12,10 @@
  *
  * Sending returns 0, or a negative error, and then nothing was sent: CARAFE_ERR_BAD_DATA: the
  * payload cannot be encoded; CARAFE_ERR_ARGUMENT: an empty room or sid, a reserved event name (the
- * log names call and argument); CARAFE_ERR_CLOSED: the client is gone; CARAFE_ERR_STOPPING;
- * CARAFE_ERR_NOMEM. */
+ * log names call and argument); CARAFE_ERR_CLOSED: the client is gone; CARAFE_ERR_NOT_FOUND: this
+ * connection has not joined the namespace of .ns; CARAFE_ERR_TOO_MANY: the client owes
+ * max_pending_acks answers; CARAFE_ERR_SLOW_READER: max_output_size; CARAFE_ERR_NOMEM. The last
+ * four are about one client: sending to rooms or everybody succeeds whatever becomes of some. */
 #ifndef CARAFE_SOCKETIO_H
 #define CARAFE_SOCKETIO_H
 
@@ -114,9 +116,10 @@ CARAFE_API int sio_server_on_with(sio_server *sio, const char *event, sio_handle
     sio_server_on_with(sio, event, handler,                                                      \
                        &(sio_on_options){ .size = sizeof(sio_on_options), __VA_ARGS__ })
 
-/* Lets `handler` deal with the errors of a namespace's handlers (NULL: "/"), and of all that have
- * no such handler. It reads sio_error_message(), sio_event() and sio_args(); what it replies is
- * acked. Errors as sio_server_on. */
+/* Lets `handler` deal with the errors of a namespace's handlers (NULL: "/"; "*": any that has none
+ * of its own), and of all that are left. It reads sio_error_message(), sio_event() and sio_args();
+ * what it replies is acked, nothing when it returns SIO_OK without a reply. Errors as
+ * sio_server_on. */
 CARAFE_API int sio_server_on_error(sio_server *sio, const char *ns, sio_handler *handler,
                                    void *arg);
 CARAFE_API int sio_server_on_error_default(sio_server *sio, sio_handler *handler, void *arg);
@@ -186,9 +189,9 @@ typedef struct sio_emit_options {
                                       the client that answers */
     void *callback_arg;
     bool json;          /* sio_send: event "json" instead of "message" */
-    bool ignore_queue;  /* clients of this process only */
+    bool ignore_queue;  /* clients of this process only: without a message queue, all there are */
     bool volatile_;     /* dropped for clients that cannot take it right now */
-    sio_switch compress; /* where compression was negotiated; on */
+    sio_switch compress; /* where compression was negotiated (it is not yet); on */
 } sio_emit_options;
 
 /* Sends an event: to the sender alone, or as .to, .rooms or .broadcast say. In handlers. */
@@ -223,8 +226,8 @@ typedef struct sio_call_options {
 } sio_call_options;
 
 /* Sends an event to one client and waits for its answer: a new reference to the array of the
- * answer's arguments. NULL: no answer in time, the client is gone, or the event could not be sent.
- * Yields. In handlers. */
+ * answer's arguments. NULL: no answer in time (.timeout is at most 86,400), the client is gone, or
+ * the event could not be sent. Yields. In handlers; in connect the sender cannot answer yet. */
 CARAFE_API json_t *sio_call_with(sio_ctx *ctx, const char *event, json_t *data,
                                  const sio_call_options *options);
 #define sio_call(...) SIO_CALL_(__VA_ARGS__, )
@@ -282,7 +285,8 @@ CARAFE_API void sio_ack_free(sio_ack *ack);
 
 /* ---- the event ---- */
 
-/* The client's id in this namespace, the namespace, and the event's name. */
+/* The client's id in this namespace, the namespace, and the event's name ("ack" in an ack
+ * callback). */
 CARAFE_API const char *sio_sid(sio_ctx *ctx);
 CARAFE_API const char *sio_namespace(sio_ctx *ctx);
 CARAFE_API const char *sio_event(sio_ctx *ctx);
@@ -291,7 +295,7 @@ CARAFE_API const char *sio_event(sio_ctx *ctx);
 CARAFE_API json_t *sio_args(sio_ctx *ctx);
 
 /* The arguments as JSON text, an array, with its length in bytes; a NUL follows. NULL when there
- * are binary values. */
+ * are binary values, and in connect, disconnect and ack callbacks. */
 CARAFE_API const char *sio_args_raw(sio_ctx *ctx, size_t *len);
 
 /* Unpacks the arguments in order by Jansson's formats: sio_unpack(ctx, "s i", &name, &age). What it
@@ -302,7 +306,7 @@ CARAFE_API int sio_unpack(sio_ctx *ctx, const char *fmt, ...);
 /* In connect: what the client sent to authenticate itself, borrowed; NULL when nothing. */
 CARAFE_API json_t *sio_auth(sio_ctx *ctx);
 
-/* In disconnect: one of SIO_REASON_*. NULL elsewhere. */
+/* In disconnect: one of SIO_REASON_*, static. NULL elsewhere. */
 CARAFE_API const char *sio_reason(sio_ctx *ctx);
 
 /* In connect: refuses the client with a message ("Connection rejected by server" when NULL) and
@@ -321,8 +325,8 @@ CARAFE_API json_t *sio_data(sio_ctx *ctx);
 /* "polling" or "websocket". */
 CARAFE_API const char *sio_transport(sio_ctx *ctx);
 
-/* The handshake's request, for its headers, query and address; its carafe_g() is empty at the start
- * of each event. NULL: no memory. */
+/* The handshake's request, for its headers (those about the transport are not kept), query and
+ * address; its carafe_g() is empty at the start of each event. NULL: no memory. */
 CARAFE_API carafe_request *sio_request(sio_ctx *ctx);
 
 /* The server the event came to. */
@@ -336,7 +340,7 @@ typedef struct sio_room_options {
     const char *ns;  /* the event's namespace when NULL */
 } sio_room_options;
 
-/* Joins or leaves a room. 0 too when nothing changes. CARAFE_ERR_ARGUMENT: an empty room;
+/* Joins or leaves a room. Yields when .sid lives on another worker. 0 too when nothing changes. CARAFE_ERR_ARGUMENT: an empty room;
  * CARAFE_ERR_NOT_FOUND: no such client; CARAFE_ERR_TOO_MANY: max_rooms; CARAFE_ERR_NOMEM. */
 CARAFE_API int sio_join_room_with(sio_ctx *ctx, const char *room, const sio_room_options *options);
 #define sio_join_room(...) SIO_JOIN_ROOM_(__VA_ARGS__, )
@@ -386,8 +390,8 @@ typedef struct sio_disconnect_options {
     bool close; /* ends the whole connection, not only the namespace */
 } sio_disconnect_options;
 
-/* Ends a client's stay in the namespace; what was emitted before reaches it first.
- * CARAFE_ERR_NOT_FOUND: no such client. */
+/* Ends a client's stay in the namespace; what was emitted before reaches it first. Yields when .sid
+ * lives on another worker. CARAFE_ERR_NOT_FOUND: no such client. */
 CARAFE_API int sio_disconnect_with(sio_ctx *ctx, const sio_disconnect_options *options);
 #define sio_disconnect(...) SIO_DISCONNECT_(__VA_ARGS__, )
 #define SIO_DISCONNECT_(ctx, ...)                                                                \
@@ -397,8 +401,9 @@ CARAFE_API int sio_server_disconnect(sio_server *sio, const char *sid, const cha
 
 /* ---- waiting and tasks ---- */
 
-/* Waits: as a coroutine in handlers, views and tasks, blocking in other threads. Yields. 0, or
- * CARAFE_ERR_STOPPING when the server is stopping, so that an endless task can end. */
+/* Waits: as a coroutine in handlers, views and tasks, blocking in other threads. Yields. 0, or, not
+ * in other threads, CARAFE_ERR_STOPPING when the server is stopping, so that an endless task can
+ * end. CARAFE_ERR_ARGUMENT: negative, or more than 1e9 seconds. */
 CARAFE_API int sio_sleep(double seconds);
 
 /* Runs fn(arg) as a coroutine: on the worker that starts it, on the first one when started from

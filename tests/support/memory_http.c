@@ -207,6 +207,12 @@ const char *memory_answer_header(const memory_answer *answer, const char *name)
     return value;
 }
 
+/* Three digits; what follows them is not a string. */
+static int status_of(const char *digits)
+{
+    return (digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0');
+}
+
 bool memory_http_take(net_memory *m, bool has_no_body, memory_answer *out)
 {
     const char *bytes = (const char *)buf_head(&m->out);
@@ -215,7 +221,7 @@ bool memory_http_take(net_memory *m, bool has_no_body, memory_answer *out)
     if (!end)
         return false;
     assert_memory_equal(bytes, "HTTP/1.1 ", 9);
-    *out = (memory_answer){.status = atoi(bytes + 9),
+    *out = (memory_answer){.status = status_of(bytes + 9),
                            .head = slice_of(bytes, (size_t)(end - bytes) + 4)};
     size_t body_len = strtoul(memory_answer_header(out, "Content-Length"), NULL, 10);
     if (has_no_body)
