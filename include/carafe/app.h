@@ -135,6 +135,25 @@ CARAFE_API int carafe_stop(carafe_app *app);
 /* The port it listens on, 0 when it does not run. Thread: any. */
 CARAFE_API int carafe_port(carafe_app *app);
 
+/* ---- the log ---- */
+
+typedef enum carafe_log_level {
+    CARAFE_LOG_DEBUG = 0,
+    CARAFE_LOG_INFO = 1,
+    CARAFE_LOG_WARNING = 2,
+    CARAFE_LOG_ERROR = 3
+} carafe_log_level;
+
+/* Takes a line, without a newline; control bytes in it are escaped. */
+typedef void carafe_log_fn(carafe_log_level level, const char *line, void *arg);
+
+/* Sends the log lines of this process to `fn` instead of stderr; NULL restores that. `fn` is called
+ * from any thread, by one at a time, and must not log itself. Thread: any. */
+CARAFE_API void carafe_set_log(carafe_log_fn *fn, void *arg);
+
+/* Writes a line of the program's own to the log, made like printf. Thread: any. */
+CARAFE_API void carafe_log(carafe_log_level level, const char *fmt, ...) CARAFE_PRINTF(2, 3);
+
 /* ---- the request ---- */
 
 /* "GET"; "/user/ann" (decoded); "/user/ann?x=1" (as sent). */

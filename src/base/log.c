@@ -93,15 +93,12 @@ static size_t write_head(char *dst, size_t cap, log_part part, log_level level)
     return len + (size_t)more;
 }
 
-void log_line(log_part part, log_level level, const char *fmt, ...)
+void log_vline(log_part part, log_level level, const char *fmt, va_list args)
 {
     if (!log_is_on(part, level) || level >= LOG_OFF)
         return;
     char text[LINE_SIZE_MAX];
-    va_list args;
-    va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
 
     char line[LINE_SIZE_MAX + 128];
     size_t len = write_head(line, sizeof(line), part, level);
@@ -117,4 +114,12 @@ void log_line(log_part part, log_level level, const char *fmt, ...)
         (void)written;
     }
     pthread_mutex_unlock(&sink_lock);
+}
+
+void log_line(log_part part, log_level level, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    log_vline(part, level, fmt, args);
+    va_end(args);
 }

@@ -5,6 +5,7 @@
 #ifndef CARAFE_BASE_LOG_H
 #define CARAFE_BASE_LOG_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 
 #include "base/error.h"
@@ -42,6 +43,7 @@ static inline bool log_is_on(log_part part, log_level level)
 }
 
 /* Writes a line when the level is on. */
+void log_vline(log_part part, log_level level, const char *fmt, va_list args);
 void log_line(log_part part, log_level level, const char *fmt, ...) CARAFE_PRINTF(3, 4);
 
 #endif /* CARAFE_BASE_LOG_H */

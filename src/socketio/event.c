@@ -165,6 +165,9 @@ static void run_event(sio_ctx *ctx)
         note_unhandled(ctx);
         return;
     }
+    /* "return sio_emit(...)" to a client that has left meanwhile is no error of the handler. */
+    if (result == CARAFE_ERR_CLOSED && ctx->socket->state != SIO_SOCKET_CONNECTED)
+        return;
     bool is_ok = result >= 0 || handle_error(ctx, result);
     if (is_ok && ctx->ack_state == SIO_ACK_WANTED) {
         ctx->ack_state = SIO_ACK_SENT;

@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "app/core.h"
 #include "base/mem.h"
 #include "eio_memory.h"
 
@@ -397,7 +396,7 @@ static void test_api_backlog_pauses_the_websocket(void **state)
     net_memory *ws = eio_memory_open_websocket(sid, NULL);
     eio_test.is_silent = true;
     eio_test.on_message = wait_message;
-    for (int i = 0; i < 1000; i++) /* one of them runs */
+    for (int i = 0; i < 999; i++)
         eio_memory_frame(ws, WS_TEXT, "4x", 2);
     eio_memory_run();
     assert_false(ws->conn->is_paused);
@@ -410,7 +409,7 @@ static void test_api_backlog_pauses_the_websocket(void **state)
     assert_false(ws->conn->is_paused);
     eio_test.on_message = NULL;
     eio_memory_pass(1);
-    assert_int_equal(eio_test.messages, 1001);
+    assert_int_equal(eio_test.messages, 1000);
     eio_memory_leave(ws);
 }
 

@@ -134,9 +134,42 @@ static void test_app_without_memory_nothing_leaks(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+typedef struct heard {
+    int count;
+    carafe_log_level level;
+    char line[256];
+} heard;
+
+static void on_log(carafe_log_level level, const char *line, void *arg)
+{
+    heard *h = arg;
+    h->count++;
+    h->level = level;
+    snprintf(h->line, sizeof(h->line), "%s", line);
+}
+
+static void test_app_log_goes_where_the_program_wants_it(void **state)
+{
+    (void)state;
+    heard h = { 0 };
+    carafe_set_log(on_log, &h);
+    carafe_log(CARAFE_LOG_WARNING, "low on %s\x1b[2J", "coffee");
+    assert_int_equal(h.count, 1);
+    assert_int_equal(h.level, CARAFE_LOG_WARNING);
+    assert_non_null(strstr(h.line, "WARN  [app] low on coffee\\x1b[2J"));
+    /* Below the level of the program's own lines. */
+    carafe_log(CARAFE_LOG_DEBUG, "nobody hears this");
+    assert_int_equal(h.count, 1);
+    carafe_log((carafe_log_level)99, "no such level");
+    assert_int_equal(h.level, CARAFE_LOG_ERROR);
+    carafe_set_log(NULL, NULL);
+    assert_int_equal(h.count, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_app_log_goes_where_the_program_wants_it),
         TEST(test_app_configuration),
         TEST(test_app_configuration_from_file),
         TEST(test_app_bad_registrations_are_refused_and_logged),
