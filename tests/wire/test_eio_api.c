@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "app/core.h"
 #include "base/mem.h"
 #include "eio_memory.h"
 

@@ -237,18 +237,23 @@ static void run_action(void)
     eio_memory_run();
 }
 
-static bool has_sid(net_memory *client)
+static const char *find(const net_memory *client, const char *text)
 {
-    const char *at = memmem(client->out.data, client->out.len, "{\"sid\":\"", 8);
+    return client->out.len ? memmem(client->out.data, client->out.len, text, strlen(text)) : NULL;
+}
+
+static bool has_sid(const net_memory *client)
+{
+    const char *at = find(client, "{\"sid\":\"");
     if (at)
         memcpy(sid, at + 8, SID_LEN);
     return at != NULL;
 }
 
 /* Every request gets an answer, or its connection is closed. */
-static void expect_answer_or_close(net_memory *client)
+static void expect_answer_or_close(const net_memory *client)
 {
-    bool has_answer = memmem(client->out.data, client->out.len, "\r\n\r\n", 4) != NULL;
+    bool has_answer = find(client, "\r\n\r\n") != NULL;
     assert_true(has_answer || client->is_closed || client->is_shut_down);
 }
 
