@@ -222,6 +222,7 @@ int http_respond_error(http_request *req, int status, const char *message)
 {
     buf body = { 0 };
     if (http_error_body(&body, status, slice_str(message)) < 0) {
+        buf_deinit(&body);
         http_request_drop(req);
         return CARAFE_ERR_NOMEM;
     }

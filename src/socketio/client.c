@@ -107,6 +107,8 @@ static int hold(sio_socket *socket, eio_message *message)
     sio_client *client = socket->client;
     size_t bytes_max = client->shard->server->core.config.output_size_max;
     int error = CARAFE_ERR_SLOW_READER;
+    if (client->eio->state != EIO_SOCKET_OPEN)
+        return CARAFE_ERR_CLOSED;
     if (socket->held_bytes + message->body_len <= bytes_max)
         error = push_held(socket, message);
     else

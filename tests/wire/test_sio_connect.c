@@ -415,7 +415,7 @@ static void test_sio_connect_stop_ends_waiting_handlers(void **state)
     start(wait_in_connect);
     sio_peer_send(peer, "40");
     sio_memory_stop();
-    sio_memory_expect("woke -405 -402;");
+    sio_memory_expect("woke -405 -402;disconnect / server shutting down;");
     sio_peer_leave(peer);
 }
 
