@@ -98,7 +98,7 @@ static void drop_line(log_level level, const char *line, void *arg)
 
 static void start(uint8_t choice)
 {
-    static const char *const any[] = { "*", NULL };
+    static const char *const any[] = {"*", NULL};
     memset(&f, 0, sizeof(f));
     log_set_sink(drop_line, NULL);
     require(worker_init(&f.worker, 0, 0) == 0);
@@ -107,10 +107,10 @@ static void start(uint8_t choice)
     f.app = carafe_app_new("fuzz");
     require(f.app != NULL);
     eio_server *server = eio_server_new(
-            f.app, .on_open = on_open, .on_message = on_message, .on_close = on_close,
-            .max_http_buffer_size = choice & 1 ? 40 : 0, .max_output_size = choice & 2 ? 300 : 0,
-            .allow_upgrades = choice & 4 ? SIO_OFF : SIO_ON, .cookie = choice & 8 ? "io" : NULL,
-            .cors_allowed_origins = choice & 16 ? any : NULL);
+        f.app, .on_open = on_open, .on_message = on_message, .on_close = on_close,
+        .max_http_buffer_size = choice & 1 ? 40 : 0, .max_output_size = choice & 2 ? 300 : 0,
+        .allow_upgrades = choice & 4 ? SIO_OFF : SIO_ON, .cookie = choice & 8 ? "io" : NULL,
+        .cors_allowed_origins = choice & 16 ? any : NULL);
     require(server != NULL);
     if (choice & 32)
         f.worker.coros.count_max = 1;
@@ -171,10 +171,11 @@ static net_memory *client_of(unsigned index)
     return client;
 }
 
-/* Feeds the bytes with the session ids in their places. */
-static void feed(net_memory *client, const uint8_t *data, size_t len)
+/* Feeds the bytes with the session ids in their places; the `fail_after`-th allocation (0: none) of
+ * what comes of it fails. */
+static void feed(net_memory *client, const uint8_t *data, size_t len, int fail_after)
 {
-    buf text = { 0 };
+    buf text = {0};
     for (size_t i = 0; i < len; i++) {
         bool is_sid = data[i] == '@' && i + 1 < len && data[i + 1] >= '0' && data[i + 1] <= '3';
         const char *sid = is_sid ? f.sids[data[++i] - '0'] : NULL;
@@ -185,7 +186,13 @@ static void feed(net_memory *client, const uint8_t *data, size_t len)
     require(copy != NULL);
     memcpy(copy, text.data ? text.data : copy, copy_len);
     buf_deinit(&text);
+    if (fail_after)
+        net_pool_deinit(&f.worker.pool); /* nothing is to come from what others left */
+    mem_fail_after(fail_after);
     net_memory_feed(client, copy, copy_len);
+    if (fail_after)
+        turn();
+    mem_fail_never();
     free(copy);
 }
 
@@ -200,14 +207,9 @@ static size_t step(const uint8_t *data, size_t size)
     bool is_feed = act <= FEED_FAILING;
     if (is_feed && len > size - head_len)
         len = size - head_len;
-    if (act == FEED_FAILING) {
-        net_pool_deinit(&f.worker.pool);
-        mem_fail_after(1 + (int)(data[0] >> 5) * 4 + (int)len % 4);
-        net_memory_feed(client, data + head_len, len);
-        turn();
-        mem_fail_never();
-    } else if (is_feed) {
-        feed(client, data + head_len, len);
+    if (is_feed) {
+        int fail_after = 1 + (data[0] >> 5) * 4 + (int)len % 4;
+        feed(client, data + head_len, len, act == FEED_FAILING ? fail_after : 0);
     } else if (act == FEED_END) {
         net_memory_feed_end(client);
     } else if (act == RESET) {

@@ -167,7 +167,8 @@ bool eio_polling_begin_post(eio_core *core, http_request *req, eio_socket *sock)
 {
     slice type = http_head_find(&req->head, "Content-Type");
     if (slice_starts_with(type, SLICE_LITERAL("application/octet-stream"))) {
-        eio_refuse(core, req, EIO_BAD_REQUEST, "binary bodies are not part of this protocol version");
+        eio_refuse(core, req, EIO_BAD_REQUEST,
+                   "binary bodies are not part of this protocol version");
         eio_socket_end(sock, EIO_REASON_ERROR);
         return false;
     }

@@ -83,11 +83,11 @@ int eio_memory_setup(void **state)
     log_set_sink(remember_line, NULL);
     t->blocks_before = mem_blocks_in_use();
     app_memory_open(&t->base);
-    t->options = (eio_server_options){ .size = sizeof(t->options),
-                                       .on_open = on_open,
-                                       .on_message = on_message,
-                                       .on_close = on_close,
-                                       .arg = t };
+    t->options = (eio_server_options){.size = sizeof(t->options),
+                                      .on_open = on_open,
+                                      .on_message = on_message,
+                                      .on_close = on_close,
+                                      .arg = t};
     return 0;
 }
 
@@ -164,8 +164,9 @@ void eio_memory_request(net_memory *client, const char *method, const char *quer
     char head[8192], length[64] = "";
     if (body)
         snprintf(length, sizeof(length), "Content-Length: %zu\r\n", strlen(body));
-    int len = snprintf(head, sizeof(head), "%s /engine.io/?EIO=4&%s HTTP/1.1\r\nHost: h\r\n%s%s\r\n",
-                       method, query, headers, length);
+    int len =
+        snprintf(head, sizeof(head), "%s /engine.io/?EIO=4&%s HTTP/1.1\r\nHost: h\r\n%s%s\r\n",
+                 method, query, headers, length);
     assert_true(len > 0 && (size_t)len < sizeof(head));
     net_memory_feed(client, head, (size_t)len);
     if (body)
@@ -280,7 +281,7 @@ net_memory *eio_memory_open_websocket(char sid[SID_LEN + 1], const char *more)
 
 void eio_memory_frame(net_memory *client, unsigned opcode, const void *data, size_t len)
 {
-    static const uint8_t mask[4] = { 0x5a, 0x00, 0xff, 0x81 };
+    static const uint8_t mask[4] = {0x5a, 0x00, 0xff, 0x81};
     uint8_t head[WS_HEAD_SIZE_MAX + 4];
     size_t head_len = ws_frame_head_encode(head, (ws_opcode)opcode, WS_FIN, len);
     head[1] |= 0x80;
@@ -321,7 +322,7 @@ int eio_memory_take_frame(net_memory *client, slice *payload)
 
 void eio_memory_expect_text(net_memory *client, const char *text)
 {
-    slice payload = { NULL, 0 };
+    slice payload = {NULL, 0};
     assert_int_equal(eio_memory_take_frame(client, &payload), WS_TEXT);
     char *got = strndup(payload.data, payload.len);
     assert_string_equal(got, text);
@@ -330,7 +331,7 @@ void eio_memory_expect_text(net_memory *client, const char *text)
 
 void eio_memory_expect_binary(net_memory *client, const void *data, size_t len)
 {
-    slice payload = { NULL, 0 };
+    slice payload = {NULL, 0};
     assert_int_equal(eio_memory_take_frame(client, &payload), WS_BINARY);
     assert_int_equal(payload.len, len);
     assert_memory_equal(payload.data, data, len);
@@ -338,7 +339,7 @@ void eio_memory_expect_binary(net_memory *client, const void *data, size_t len)
 
 void eio_memory_expect_close(net_memory *client, unsigned code)
 {
-    slice payload = { NULL, 0 };
+    slice payload = {NULL, 0};
     assert_int_equal(eio_memory_take_frame(client, &payload), WS_CLOSE);
     unsigned got = 0;
     if (payload.len)

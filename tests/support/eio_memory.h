@@ -15,8 +15,8 @@ typedef struct eio_memory {
     eio_server_options options; /* may be changed before eio_memory_start() */
     eio_server *server;
     eio_socket *sock; /* of the last callback */
-    char trace[EIO_MEMORY_TEXT_SIZE]; /* "open", "text <data>", "binary <len>", "close <reason>", each
-                                         with ';' */
+    /* "open", "text <data>", "binary <len>", "close <reason>", each with ';' */
+    char trace[EIO_MEMORY_TEXT_SIZE];
     size_t trace_len;
     size_t messages;
     int opens;
@@ -55,8 +55,8 @@ void eio_memory_expect_log(int count, const char *word);
 
 /* ---- HTTP ---- */
 
-/* Feeds a request; `query` begins behind "EIO=4&", `headers` are lines with CRLF, `body` may be NULL.
- * Nothing is run. */
+/* Feeds a request; `query` begins behind "EIO=4&", `headers` are lines with CRLF, `body` may be
+ * NULL. Nothing is run. */
 void eio_memory_request(net_memory *client, const char *method, const char *query,
                         const char *headers, const char *body);
 
@@ -64,7 +64,7 @@ void eio_memory_request(net_memory *client, const char *method, const char *quer
 void eio_memory_ask(const char *method, const char *query, const char *headers, const char *body,
                     int status, const char *answer_body);
 
-/* The answer of the last eio_memory_ask or eio_memory_answer; the body is valid until the next one. */
+/* The answer of the last eio_memory_ask or eio_memory_answer; its body is valid until the next. */
 extern http_answer eio_answered;
 
 /* Asserts the next answer on a connection. NULL: any body. */
@@ -106,7 +106,6 @@ void eio_memory_expect_binary(net_memory *client, const void *data, size_t len);
 void eio_memory_expect_close(net_memory *client, unsigned code);
 void eio_memory_expect_silence(net_memory *client);
 
-#define EIO_TEST(name)                                                                             \
-    cmocka_unit_test_setup_teardown(name, eio_memory_setup, eio_memory_teardown)
+#define EIO_TEST(name) cmocka_unit_test_setup_teardown(name, eio_memory_setup, eio_memory_teardown)
 
 #endif /* CARAFE_TESTS_EIO_MEMORY_H */

@@ -63,7 +63,7 @@ static void test_api_callbacks_of_a_session_keep_their_order(void **state)
     eio_memory_post(sid, "4a" SEP "4b");
     eio_memory_post(sid, "4c" SEP "1");
     eio_memory_expect("open;");
-    static const char *const steps[] = { "text a;", "text b;", "text c;", "close transport close;" };
+    static const char *const steps[] = {"text a;", "text b;", "text c;", "close transport close;"};
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         eio_memory_pass(9);
         eio_memory_expect("");
@@ -453,8 +453,7 @@ static void test_api_late_callbacks_hold_up_the_end_of_the_worker(void **state)
     assert_false(ext->is_idle(ext, &eio_test.base.worker));
     eio_memory_pass(10);
     assert_true(ext->is_idle(ext, &eio_test.base.worker));
-    eio_memory_expect(
-        "open;text a;close server shutting down;open;close server shutting down;");
+    eio_memory_expect("open;text a;close server shutting down;open;close server shutting down;");
 }
 
 int main(void)

@@ -119,9 +119,9 @@ static void test_limits_slow_reader_is_cut_during_a_broadcast_only(void **state)
     slow->out_max = 1;
     net_memory *fast = eio_memory_open_websocket(sid, NULL);
     eio_socket *fast_sock = eio_test.sock;
-    int results[2] = { 0, 0 };
+    int results[2] = {0, 0};
     for (int i = 0; i < 20; i++) {
-        buf text = { 0 };
+        buf text = {0};
         assert_int_equal(eio_message_begin_text(&text), 0);
         assert_int_equal(buf_append(&text, filler, 100), 0);
         eio_message *message = eio_message_seal_text(&text);
@@ -307,7 +307,7 @@ static void websocket_life(int step, int n, bool is_upgrade)
                        NULL);
     end_action();
     expect_answer_or_close(ws);
-    static const char *const texts[] = { "2probe", "5", "4echo", "bAQID" };
+    static const char *const texts[] = {"2probe", "5", "4echo", "bAQID"};
     for (size_t i = is_upgrade ? 0 : 2; i < sizeof(texts) / sizeof(texts[0]); i++) {
         begin_action(step, n);
         eio_memory_frame(ws, WS_TEXT, texts[i], strlen(texts[i]));
@@ -351,10 +351,10 @@ static void test_limits_every_failing_allocation(void **state)
     eio_memory_pass(25000);
     eio_memory_pass(20000);
     eio_memory_pass(30000);
-    assert_true(list_is_empty(
-        &eio_shard_of(LIST_ENTRY(eio_test.base.app->extensions, eio_core, ext),
-                      &eio_test.base.worker)
-             ->all));
+    assert_true(
+        list_is_empty(&eio_shard_of(LIST_ENTRY(eio_test.base.app->extensions, eio_core, ext),
+                                    &eio_test.base.worker)
+                           ->all));
 }
 
 int main(void)

@@ -83,7 +83,7 @@ static void test_polling_handshake_follows_the_options(void **state)
 static void test_polling_handshake_offers_no_upgrade_without_websocket(void **state)
 {
     (void)state;
-    eio_test.options.transports = (const char *[]){ "polling", NULL };
+    eio_test.options.transports = (const char *[]){"polling", NULL};
     start_and_open();
     assert_non_null(strstr(eio_answered.body, "\"upgrades\":[]"));
 }
@@ -94,7 +94,7 @@ static void test_polling_handshake_sets_the_cookie(void **state)
     char expected[128];
     eio_test.options.cookie = "io";
     eio_test.options.cookie_options =
-        &(eio_cookie_options){ .path = "/x", .max_age = 60, .secure = true, .same_site = "None" };
+        &(eio_cookie_options){.path = "/x", .max_age = 60, .secure = true, .same_site = "None"};
     start_and_open();
     snprintf(expected, sizeof(expected), "io=%s; Path=/x; Max-Age=60; Secure; SameSite=None", sid);
     assert_string_equal(http_answer_header(&eio_answered, "Set-Cookie"), expected);
@@ -107,7 +107,8 @@ static void test_polling_handshake_keeps_the_request(void **state)
 {
     (void)state;
     eio_memory_start();
-    eio_memory_ask("GET", "token=a%20b&transport=polling&t=abc", "X-Name: ann\r\n", NULL, 200, NULL);
+    eio_memory_ask("GET", "token=a%20b&transport=polling&t=abc", "X-Name: ann\r\n", NULL, 200,
+                   NULL);
     carafe_request *req = eio_request(eio_test.sock);
     assert_string_equal(carafe_query(req, "token"), "a b");
     assert_string_equal(carafe_header(req, "x-name"), "ann");
@@ -231,7 +232,8 @@ static void test_polling_overlapping_posts_end_the_session(void **state)
              query_of(sid));
     net_memory *first = app_memory_connect(&eio_test.base);
     app_memory_send(&eio_test.base, first, head);
-    eio_memory_ask("POST", query_of(sid), "", "4b", 400, "{\"code\":3,\"message\":\"Bad request\"}");
+    eio_memory_ask("POST", query_of(sid), "", "4b", 400,
+                   "{\"code\":3,\"message\":\"Bad request\"}");
     eio_memory_expect_log(1, "overlapping posts");
     eio_memory_expect("close transport error;");
     /* The first one's session has gone under it. */

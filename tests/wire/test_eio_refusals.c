@@ -1,5 +1,5 @@
-/* What an Engine.IO server refuses: each error code, malformed payloads, sizes, origins. Each refusal
- * is one log line, and other sessions do not notice. */
+/* What an Engine.IO server refuses: each error code, malformed payloads, sizes, origins. Each
+ * refusal is one log line, and other sessions do not notice. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -92,7 +92,7 @@ static void test_refusals_transport_unknown(void **state)
 static void test_refusals_transport_not_enabled(void **state)
 {
     (void)state;
-    eio_test.options.transports = (const char *[]){ "websocket", NULL };
+    eio_test.options.transports = (const char *[]){"websocket", NULL};
     eio_memory_start();
     check_refused("GET", "transport=polling", "", CODE_0);
     net_memory *client = eio_memory_open_websocket(sid, NULL);
@@ -105,7 +105,7 @@ static void test_refusals_sid_unknown(void **state)
 {
     (void)state;
     static const char *const sids[] = {
-        "", "x", "__proto__", "constructor", "0123456789012345678901", "01234567890123456789AA",
+        "",    "x", "__proto__", "constructor", "0123456789012345678901", "01234567890123456789AA",
         "%00",
     };
     char query[128];
@@ -127,7 +127,7 @@ static void test_refusals_sid_unknown(void **state)
 static void test_refusals_method(void **state)
 {
     (void)state;
-    static const char *const methods[] = { "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW" };
+    static const char *const methods[] = {"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"};
     eio_memory_start();
     open_session();
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
@@ -142,9 +142,9 @@ static void test_refusals_version(void **state)
 {
     (void)state;
     static const char *const targets[] = {
-        "/engine.io/?transport=polling",          "/engine.io/?EIO=3&transport=polling",
-        "/engine.io/?EIO=5&transport=polling",    "/engine.io/?EIO=&transport=polling",
-        "/engine.io/?EIO=44&transport=polling",   "/engine.io/?EIO=%34&transport=polling",
+        "/engine.io/?transport=polling",        "/engine.io/?EIO=3&transport=polling",
+        "/engine.io/?EIO=5&transport=polling",  "/engine.io/?EIO=&transport=polling",
+        "/engine.io/?EIO=44&transport=polling", "/engine.io/?EIO=%34&transport=polling",
         "/engine.io/?eio=4&transport=polling",
     };
     eio_memory_start();
@@ -190,20 +190,20 @@ static void test_refusals_malformed_payload_ends_the_session(void **state)
     static const struct {
         const char *body, *trace;
     } cases[] = {
-        { "", "" },
-        { SEP, "" },
-        { "9", "" },
-        { "x", "" },
-        { "4\xff", "" }, /* the whole body is text, or nothing of it is */
-        { "4a" SEP "4\xc3", "" },
-        { "b!!!!", "" },
-        { "bAQI", "" },
-        { "4a" SEP, "" }, /* the separator's other side is an empty packet */
-        { "4a" SEP SEP "4b", "text a;" },
-        { "4a" SEP "4b" SEP "7", "text a;text b;" },
-        { "4a" SEP "2", "text a;" }, /* in this version the server pings */
-        { "2probe", "" },
-        { "4a" SEP "0{}" SEP "4b", "text a;" },
+        {"", ""},
+        {SEP, ""},
+        {"9", ""},
+        {"x", ""},
+        {"4\xff", ""}, /* the whole body is text, or nothing of it is */
+        {"4a" SEP "4\xc3", ""},
+        {"b!!!!", ""},
+        {"bAQI", ""},
+        {"4a" SEP, ""}, /* the separator's other side is an empty packet */
+        {"4a" SEP SEP "4b", "text a;"},
+        {"4a" SEP "4b" SEP "7", "text a;text b;"},
+        {"4a" SEP "2", "text a;"}, /* in this version the server pings */
+        {"2probe", ""},
+        {"4a" SEP "0{}" SEP "4b", "text a;"},
     };
     eio_memory_start();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -225,8 +225,8 @@ static void test_refusals_octet_stream_is_answered(void **state)
     eio_memory_start();
     open_session();
     for (int i = 0; i < 100; i++) {
-        eio_memory_ask("POST", query_of(sid), "Content-Type: application/octet-stream\r\n", "4a", 400,
-                       i == 0 ? CODE_3 : CODE_1);
+        eio_memory_ask("POST", query_of(sid), "Content-Type: application/octet-stream\r\n", "4a",
+                       400, i == 0 ? CODE_3 : CODE_1);
         eio_memory_expect_log(1, NULL);
     }
     expect_gone("close transport error;");
@@ -252,7 +252,7 @@ static int post_of_size(size_t len, bool is_chunked)
     net_memory_feed(client, request, (size_t)at);
     eio_memory_run();
     assert_true(app_memory_read(client, &eio_answered));
-    assert_false(app_memory_read(client, &(http_answer){ 0 }));
+    assert_false(app_memory_read(client, &(http_answer){0}));
     eio_memory_leave(client);
     free(request);
     return eio_answered.status;
@@ -323,7 +323,8 @@ static void check_origin(const char *origin, int status)
 {
     char headers[512];
     snprintf(headers, sizeof(headers), "Origin: %s\r\n", origin);
-    eio_memory_ask("GET", "transport=polling", headers, NULL, status, status == 200 ? NULL : CODE_3);
+    eio_memory_ask("GET", "transport=polling", headers, NULL, status,
+                   status == 200 ? NULL : CODE_3);
     if (status == 200) {
         assert_string_equal(http_answer_header(&eio_answered, "Access-Control-Allow-Origin"),
                             origin);
@@ -360,10 +361,11 @@ static void test_refusals_forwarded_headers_are_ignored(void **state)
 {
     (void)state;
     eio_memory_start();
-    eio_memory_ask("GET", "transport=polling",
-                   "Origin: https://front.example\r\nX-Forwarded-Proto: https\r\n"
-                   "X-Forwarded-Host: front.example\r\nForwarded: host=front.example;proto=https\r\n",
-                   NULL, 400, CODE_3);
+    eio_memory_ask(
+        "GET", "transport=polling",
+        "Origin: https://front.example\r\nX-Forwarded-Proto: https\r\n"
+        "X-Forwarded-Host: front.example\r\nForwarded: host=front.example;proto=https\r\n",
+        NULL, 400, CODE_3);
     eio_memory_expect_log(1, "front.example");
 }
 
@@ -383,10 +385,10 @@ static void test_refusals_foreign_page_cannot_post_into_a_session(void **state)
 static void test_refusals_errors_have_cors_headers(void **state)
 {
     (void)state;
-    eio_test.options.cors_allowed_origins = (const char *[]){ "https://a.example", NULL };
+    eio_test.options.cors_allowed_origins = (const char *[]){"https://a.example", NULL};
     eio_test.options.cors_credentials = SIO_OFF;
     eio_memory_start();
-    static const char *const queries[] = { "transport=x", "transport=polling&sid=x" };
+    static const char *const queries[] = {"transport=x", "transport=polling&sid=x"};
     for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
         check_refused("GET", queries[i], "Origin: https://a.example\r\n", i ? CODE_1 : CODE_0);
         assert_string_equal(http_answer_header(&eio_answered, "Access-Control-Allow-Origin"),
@@ -398,7 +400,7 @@ static void test_refusals_errors_have_cors_headers(void **state)
 static void test_refusals_preflight(void **state)
 {
     (void)state;
-    eio_test.options.cors_allowed_origins = (const char *[]){ "*", NULL };
+    eio_test.options.cors_allowed_origins = (const char *[]){"*", NULL};
     eio_memory_start();
     open_session();
     eio_memory_ask("OPTIONS", query_of(sid),
@@ -417,7 +419,7 @@ static void test_refusals_preflight(void **state)
 static void test_refusals_origin_check_can_be_off(void **state)
 {
     (void)state;
-    eio_test.options.cors_allowed_origins = (const char *[]){ NULL };
+    eio_test.options.cors_allowed_origins = (const char *[]){NULL};
     eio_memory_start();
     eio_memory_ask("GET", "transport=polling", "Origin: http://evil.example\r\n", NULL, 200, NULL);
     assert_null(http_answer_header(&eio_answered, "Access-Control-Allow-Origin"));

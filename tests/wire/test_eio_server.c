@@ -26,7 +26,7 @@ static void test_server_with_a_bad_option_is_refused(void **state)
     eio_test.options.ping_interval = -1;
     expect_refused("option .ping_interval");
     eio_test.options.ping_interval = 0;
-    eio_test.options.transports = (const char *[]){ "carrier pigeon", NULL };
+    eio_test.options.transports = (const char *[]){"carrier pigeon", NULL};
     expect_refused("option .transports");
     eio_test.options.transports = NULL;
     eio_memory_start();
@@ -107,11 +107,24 @@ static void test_server_answers_two_paths_apart(void **state)
     eio_memory_expect("open;text alive;");
 }
 
+static void test_server_stopping_during_an_upgrade_leaves_nothing(void **state)
+{
+    (void)state;
+    char sid[SID_LEN + 1];
+    eio_memory_start();
+    eio_memory_open(sid, NULL);
+    net_memory *ws = eio_memory_websocket(sid, NULL);
+    eio_memory_text(ws, "2probe");
+    eio_memory_stop();
+    eio_memory_expect("open;close server shutting down;");
+    net_memory_free(ws); /* as when a worker cuts its connections */
+}
+
 /* ---- for the layer above ---- */
 
 static eio_message *text_message(const char *text)
 {
-    buf b = { 0 };
+    buf b = {0};
     assert_int_equal(eio_message_begin_text(&b), 0);
     assert_int_equal(buf_append_str(&b, text), 0);
     return eio_message_seal_text(&b);
@@ -126,14 +139,15 @@ static void test_server_shared_message_goes_out_on_both_transports(void **state)
     eio_socket *polling = eio_test.sock;
     net_memory *ws = eio_memory_open_websocket(other, NULL);
     eio_socket *websocket = eio_test.sock;
-    eio_message *messages[] = { text_message("hello"), eio_message_new_binary("\1\2\3", 3) };
+    eio_message *messages[] = {text_message("hello"), eio_message_new_binary("\1\2\3", 3)};
     for (int i = 0; i < 2; i++) {
         assert_int_equal(eio_socket_send_message(polling, messages[i]), 0);
         assert_int_equal(eio_socket_send_message(websocket, messages[i]), 0);
         eio_message_unref(messages[i]);
     }
     eio_memory_run();
-    eio_memory_poll_now(sid, "4hello\x1e" "bAQID");
+    eio_memory_poll_now(sid, "4hello\x1e"
+                             "bAQID");
     eio_memory_expect_text(ws, "4hello");
     eio_memory_expect_binary(ws, "\1\2\3", 3);
     eio_memory_leave(ws);
@@ -173,6 +187,7 @@ int main(void)
         EIO_TEST(test_server_without_memory_is_refused),
         EIO_TEST(test_server_logger_is_an_option),
         EIO_TEST(test_server_answers_two_paths_apart),
+        EIO_TEST(test_server_stopping_during_an_upgrade_leaves_nothing),
         EIO_TEST(test_server_shared_message_goes_out_on_both_transports),
         EIO_TEST(test_server_session_is_writable_when_a_message_leaves_at_once),
     };

@@ -196,9 +196,9 @@ static void test_upgrade_unexpected_packet_closes_the_attempt_only(void **state)
         bool is_probed;
         const char *packet;
     } cases[] = {
-        { false, "5" },     { false, "2" },      { false, "4a" }, { false, "3probe" }, { false, "" },
-        { false, "2probe2" }, { false, "1" },    { true, "4a" },  { true, "2" },       { true, "55" },
-        { true, "6" },      { true, "3" },
+        {false, "5"}, {false, "2"},       {false, "4a"}, {false, "3probe"},
+        {false, ""},  {false, "2probe2"}, {false, "1"},  {true, "4a"},
+        {true, "2"},  {true, "55"},       {true, "6"},   {true, "3"},
     };
     start_and_open();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -463,16 +463,6 @@ static void test_upgrade_stopping_server_closes_both(void **state)
     eio_memory_leave(ws);
 }
 
-static void test_upgrade_left_open_at_the_end_of_the_worker(void **state)
-{
-    (void)state;
-    start_and_open();
-    probe();
-    eio_memory_stop();
-    eio_memory_expect("close server shutting down;");
-    net_memory_free(ws); /* as when a worker cuts its connections */
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,7 +487,6 @@ int main(void)
         EIO_TEST(test_upgrade_of_a_closing_session_sends_what_waits),
         EIO_TEST(test_upgrade_of_a_closing_session_is_not_begun),
         EIO_TEST(test_upgrade_stopping_server_closes_both),
-        EIO_TEST(test_upgrade_left_open_at_the_end_of_the_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

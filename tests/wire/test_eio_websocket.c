@@ -65,7 +65,8 @@ static void test_websocket_handshake_has_cors_headers(void **state)
                    "Origin: http://h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
                    NULL, 101, NULL);
-    assert_string_equal(http_answer_header(&eio_answered, "Access-Control-Allow-Origin"), "http://h");
+    assert_string_equal(http_answer_header(&eio_answered, "Access-Control-Allow-Origin"),
+                        "http://h");
 }
 
 static void test_websocket_handshake_of_another_version_is_refused(void **state)
@@ -75,14 +76,14 @@ static void test_websocket_handshake_of_another_version_is_refused(void **state)
         int status;
         const char *headers;
     } cases[] = {
-        { 426, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 12\r\n"
-               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" },
-        { 400, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" },
-        { 400, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" },
-        { 400, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nContent-Length: 0\r\n"
-               "Transfer-Encoding: chunked\r\n" },
+        {426, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 12\r\n"
+              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"},
+        {400, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"},
+        {400, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"},
+        {400, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nContent-Length: 0\r\n"
+              "Transfer-Encoding: chunked\r\n"},
     };
     eio_memory_start();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -152,7 +153,7 @@ static void test_websocket_packets_that_say_nothing_are_ignored(void **state)
 static void test_websocket_malformed_packet_ends_the_session(void **state)
 {
     (void)state;
-    static const char *const packets[] = { "", "9", "x", "b!", "bAQI", "2", "2probe", "0{}", " 4a" };
+    static const char *const packets[] = {"", "9", "x", "b!", "bAQI", "2", "2probe", "0{}", " 4a"};
     eio_memory_start();
     for (size_t i = 0; i < sizeof(packets) / sizeof(packets[0]); i++) {
         client = eio_memory_open_websocket(sid, NULL);
@@ -269,10 +270,10 @@ static void test_websocket_end_of_the_peer_has_its_reason(void **state)
         int how;
         const char *trace;
     } cases[] = {
-        { 0, "open;close transport close;" }, /* close frame */
-        { 1, "open;close transport close;" }, /* end of stream */
-        { 2, "open;close transport close;" }, /* reset */
-        { 3, "open;close transport error;" }, /* unmasked frame */
+        {0, "open;close transport close;"}, /* close frame */
+        {1, "open;close transport close;"}, /* end of stream */
+        {2, "open;close transport close;"}, /* reset */
+        {3, "open;close transport error;"}, /* unmasked frame */
     };
     eio_memory_start();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -284,7 +285,10 @@ static void test_websocket_end_of_the_peer_has_its_reason(void **state)
         else if (cases[i].how == 2)
             net_memory_reset(client);
         else
-            net_memory_feed(client, "\x81\x01" "3", 3);
+            net_memory_feed(client,
+                            "\x81\x01"
+                            "3",
+                            3);
         eio_memory_run();
         eio_memory_expect(cases[i].trace);
         eio_memory_expect_log(cases[i].how == 3, NULL);
@@ -330,10 +334,18 @@ static void test_websocket_frames_right_behind_the_handshake(void **state)
         const char *frame, *trace;
         int log_count;
     } cases[] = {
-        { "\x81\x82\0\0\0\0" "4a", "open;text a;", 0 },
-        { "\xb1\x82\0\0\0\0" "4a", "open;close transport error;", 1 },
-        { "\x81\x82\0\0\0\0" "9a", "open;close parse error;", 1 },
-        { "\x81\x82\0\0\0\0" "1a", "open;close transport close;", 0 },
+        {"\x81\x82\0\0\0\0"
+         "4a",
+         "open;text a;", 0},
+        {"\xb1\x82\0\0\0\0"
+         "4a",
+         "open;close transport error;", 1},
+        {"\x81\x82\0\0\0\0"
+         "9a",
+         "open;close parse error;", 1},
+        {"\x81\x82\0\0\0\0"
+         "1a",
+         "open;close transport close;", 0},
     };
     eio_memory_start();
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

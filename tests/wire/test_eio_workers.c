@@ -71,7 +71,7 @@ static void stop(void)
 
 static void ask(http_client *client, const char *method, const char *sid, const char *body)
 {
-    char request[512];
+    char request[2048];
     snprintf(request, sizeof(request),
              "%s /engine.io/?EIO=4&transport=polling%s%s HTTP/1.1\r\nHost: h\r\n"
              "Content-Length: %zu\r\n\r\n%s",
@@ -152,7 +152,7 @@ static void test_workers_sid_of_a_worker_that_is_not_there_is_unknown(void **sta
 
 static void send_frame(http_client *client, const char *text)
 {
-    char frame[64] = { (char)0x81, (char)(0x80 | strlen(text)), 'm', 'a', 's', 'k' };
+    char frame[64] = {(char)0x81, (char)(0x80 | strlen(text)), 'm', 'a', 's', 'k'};
     for (size_t i = 0; text[i]; i++)
         frame[6 + i] = (char)(text[i] ^ "mask"[i % 4]);
     size_t len = 6 + strlen(text);
@@ -176,7 +176,7 @@ static void test_workers_upgrade_finds_its_session(void **state)
     assert_int_equal(open_all(), 3);
     for (int i = 0; i < SESSIONS; i++) {
         http_client ws;
-        char request[512];
+        char request[2048];
         http_client_open(&ws, carafe_port(app));
         snprintf(request, sizeof(request),
                  "GET /engine.io/?EIO=4&transport=websocket&sid=%s HTTP/1.1\r\nHost: h\r\n"
@@ -210,7 +210,7 @@ static int on_start(app_extension *ext, worker *w)
 static void test_workers_start_with_more_after_one_that_failed(void **state)
 {
     (void)state;
-    app_extension other = { .prefix = "/other/", .on_start = on_start };
+    app_extension other = {.prefix = "/other/", .on_start = on_start};
     assert_int_equal(app_attach(app, &other), 0);
     is_failing = true;
     assert_int_equal(carafe_start(app, .port = SIO_PORT_ANY, .workers = 2), CARAFE_ERR_NOMEM);

@@ -28,8 +28,8 @@ static void remember(log_level level, const char *line, void *arg)
 static int setup(void **state)
 {
     (void)state;
-    config = (eio_config){ 0 };
-    options = (eio_server_options){ .size = sizeof(options) };
+    config = (eio_config){0};
+    options = (eio_server_options){.size = sizeof(options)};
     line_count = 0;
     log_set_sink(remember, NULL);
     return 0;
@@ -86,7 +86,7 @@ static void test_config_defaults(void **state)
 
 static void check_time(const char *name, double *option, const uint32_t *result)
 {
-    static const double wrong[] = { -1, -0.001, 0.0009, 86400.001, 1e300, INFINITY, -INFINITY, NAN };
+    static const double wrong[] = {-1, -0.001, 0.0009, 86400.001, 1e300, INFINITY, -INFINITY, NAN};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         *option = wrong[i];
         check_refused(name);
@@ -94,7 +94,7 @@ static void check_time(const char *name, double *option, const uint32_t *result)
     static const struct {
         double seconds;
         uint32_t ms;
-    } right[] = { { 0.001, 1 }, { 0.3, 300 }, { 1.0004, 1000 }, { 60, 60000 }, { 86400, 86400000 } };
+    } right[] = {{0.001, 1}, {0.3, 300}, {1.0004, 1000}, {60, 60000}, {86400, 86400000}};
     for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
         *option = right[i].seconds;
         check_accepted();
@@ -137,27 +137,27 @@ static void test_config_sizes_have_a_range(void **state)
 static void test_config_transports(void **state)
 {
     (void)state;
-    options.transports = (const char *[]){ "polling", NULL };
+    options.transports = (const char *[]){"polling", NULL};
     check_accepted();
     assert_true(config.has_polling && !config.has_websocket);
-    options.transports = (const char *[]){ "websocket", NULL };
+    options.transports = (const char *[]){"websocket", NULL};
     check_accepted();
     assert_true(!config.has_polling && config.has_websocket);
-    options.transports = (const char *[]){ "websocket", "polling", "polling", NULL };
+    options.transports = (const char *[]){"websocket", "polling", "polling", NULL};
     check_accepted();
     assert_true(config.has_polling && config.has_websocket);
-    options.transports = (const char *[]){ NULL };
+    options.transports = (const char *[]){NULL};
     check_refused("transports");
-    options.transports = (const char *[]){ "polling", "webtransport", NULL };
+    options.transports = (const char *[]){"polling", "webtransport", NULL};
     check_refused("transports");
-    options.transports = (const char *[]){ "", NULL };
+    options.transports = (const char *[]){"", NULL};
     check_refused("transports");
 }
 
 static void test_config_path_gets_its_slashes(void **state)
 {
     (void)state;
-    static const char *const same[] = { "/a/b/", "a/b", "/a/b", "a/b/" };
+    static const char *const same[] = {"/a/b/", "a/b", "/a/b", "a/b/"};
     for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
         options.path = same[i];
         check_accepted();
@@ -166,7 +166,7 @@ static void test_config_path_gets_its_slashes(void **state)
     options.path = "/";
     check_accepted();
     assert_string_equal(config.path, "/");
-    static const char *const wrong[] = { "", "/a?b", "/a#b", "/a b", "/%41" };
+    static const char *const wrong[] = {"", "/a?b", "/a#b", "/a b", "/%41"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         options.path = wrong[i];
         check_refused("path");
@@ -191,15 +191,15 @@ static void test_config_cookie_attributes(void **state)
     check_accepted();
     assert_string_equal(config.cookie, "io");
     assert_string_equal(config.cookie_attributes, "; Path=/; HttpOnly; SameSite=Lax");
-    options.cookie_options = &(eio_cookie_options){ 0 };
+    options.cookie_options = &(eio_cookie_options){0};
     check_accepted();
     assert_string_equal(config.cookie_attributes, "; Path=/; SameSite=Lax");
-    options.cookie_options = &(eio_cookie_options){ .path = "/chat",
-                                                    .domain = "example.org",
-                                                    .same_site = "None",
-                                                    .max_age = 3600,
-                                                    .secure = true,
-                                                    .http_only = true };
+    options.cookie_options = &(eio_cookie_options){.path = "/chat",
+                                                   .domain = "example.org",
+                                                   .same_site = "None",
+                                                   .max_age = 3600,
+                                                   .secure = true,
+                                                   .http_only = true};
     check_accepted();
     assert_string_equal(
         config.cookie_attributes,
@@ -209,20 +209,20 @@ static void test_config_cookie_attributes(void **state)
 static void test_config_cookie_injection_is_refused(void **state)
 {
     (void)state;
-    static const char *const names[] = { "",     "a=b",  "a;b",  "a b",    "a\r\nb",
-                                         "a,b", "a\"b", "a\tb", "a\x7f", "\xc3\xa9" };
+    static const char *const names[] = {"",    "a=b",  "a;b",  "a b",   "a\r\nb",
+                                        "a,b", "a\"b", "a\tb", "a\x7f", "\xc3\xa9"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         options.cookie = names[i];
         check_refused("cookie");
     }
     options.cookie = "io";
-    static const char *const values[] = { "a;b", "a\r\nSet-Cookie: x=1", "a b", "\xff" };
+    static const char *const values[] = {"a;b", "a\r\nSet-Cookie: x=1", "a b", "\xff"};
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-        options.cookie_options = &(eio_cookie_options){ .path = values[i] };
+        options.cookie_options = &(eio_cookie_options){.path = values[i]};
         check_refused("cookie_options");
-        options.cookie_options = &(eio_cookie_options){ .domain = values[i] };
+        options.cookie_options = &(eio_cookie_options){.domain = values[i]};
         check_refused("cookie_options");
-        options.cookie_options = &(eio_cookie_options){ .same_site = values[i] };
+        options.cookie_options = &(eio_cookie_options){.same_site = values[i]};
         check_refused("cookie_options");
     }
 }
@@ -230,7 +230,7 @@ static void test_config_cookie_injection_is_refused(void **state)
 static void test_config_cookie_options_without_a_name_are_ignored(void **state)
 {
     (void)state;
-    options.cookie_options = &(eio_cookie_options){ .path = "a;b" };
+    options.cookie_options = &(eio_cookie_options){.path = "a;b"};
     check_accepted();
     assert_null(config.cookie_attributes);
 }
@@ -245,7 +245,7 @@ static bool check_origin(const char *origin, carafe_request *req, void *arg)
 static void test_config_origins(void **state)
 {
     (void)state;
-    options.cors_allowed_origins = (const char *[]){ "https://a.example", NULL };
+    options.cors_allowed_origins = (const char *[]){"https://a.example", NULL};
     options.cors_credentials = SIO_OFF;
     options.cors_check = check_origin;
     options.cors_check_arg = &options;
@@ -255,7 +255,7 @@ static void test_config_origins(void **state)
     assert_false(config.origins.allow_credentials);
     assert_ptr_equal(config.origin_check, check_origin);
     assert_ptr_equal(config.origin_check_arg, &options);
-    options.cors_allowed_origins = (const char *[]){ NULL };
+    options.cors_allowed_origins = (const char *[]){NULL};
     check_accepted();
     assert_true(config.origins.is_off);
 }
@@ -277,7 +277,7 @@ static void test_config_without_memory(void **state)
     (void)state;
     options.path = "chat";
     options.cookie = "io";
-    options.cors_allowed_origins = (const char *[]){ "https://a.example", NULL };
+    options.cors_allowed_origins = (const char *[]){"https://a.example", NULL};
     int n = 1, error;
     do {
         mem_fail_after(n++);

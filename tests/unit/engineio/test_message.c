@@ -20,7 +20,7 @@ static int teardown(void **state)
 
 static eio_message *text_message(const char *text, size_t len)
 {
-    buf b = { 0 };
+    buf b = {0};
     assert_int_equal(eio_message_begin_text(&b), 0);
     assert_int_equal(buf_append(&b, text, len), 0);
     eio_message *m = eio_message_seal_text(&b);
@@ -76,7 +76,7 @@ static void test_message_empty(void **state)
 static void test_message_head_fits_every_length(void **state)
 {
     (void)state;
-    static const size_t lens[] = { 124, 125, 126, 127, 65534, 65535, 65536, 65537, 1 << 20 };
+    static const size_t lens[] = {124, 125, 126, 127, 65534, 65535, 65536, 65537, 1 << 20};
     char *data = malloc(1 << 20);
     assert_non_null(data);
     memset(data, 'x', 1 << 20);
@@ -106,7 +106,7 @@ static void test_message_lives_while_it_is_referenced(void **state)
 static void test_message_without_memory(void **state)
 {
     (void)state;
-    buf b = { 0 };
+    buf b = {0};
     mem_fail_after(1);
     assert_int_equal(eio_message_begin_text(&b), CARAFE_ERR_NOMEM);
     assert_null(b.data);

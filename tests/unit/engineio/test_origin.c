@@ -14,7 +14,7 @@ static eio_origin_policy policy;
 static int setup(void **state)
 {
     (void)state;
-    policy = (eio_origin_policy){ 0 };
+    policy = (eio_origin_policy){0};
     return 0;
 }
 
@@ -43,14 +43,14 @@ static void test_origin_same_is_allowed(void **state)
     static const struct {
         const char *origin, *host;
     } cases[] = {
-        { "http://example.org", "example.org" },
-        { "http://example.org:80", "example.org" },
-        { "http://example.org", "example.org:80" },
-        { "HTTP://EXAMPLE.org", "example.ORG" },
-        { "http://example.org:5000", "example.org:5000" },
-        { "http://[::1]:5000", "[::1]:5000" },
-        { "http://[::1]", "[::1]:80" },
-        { "http://localhost", "localhost" },
+        {"http://example.org", "example.org"},
+        {"http://example.org:80", "example.org"},
+        {"http://example.org", "example.org:80"},
+        {"HTTP://EXAMPLE.org", "example.ORG"},
+        {"http://example.org:5000", "example.org:5000"},
+        {"http://[::1]:5000", "[::1]:5000"},
+        {"http://[::1]", "[::1]:80"},
+        {"http://localhost", "localhost"},
     };
     use(NULL);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -63,33 +63,33 @@ static void test_origin_foreign_is_refused(void **state)
     static const struct {
         const char *origin, *host;
     } cases[] = {
-        { "http://evil.example", "example.org" },
-        { "https://example.org", "example.org" }, /* another scheme is another origin */
-        { "http://example.org:81", "example.org" },
-        { "http://example.org", "example.org:5000" },
-        { "http://example.org:8080", "example.org:80" },
-        { "http://example.org:443", "example.org" },
-        { "http://example.org.evil.example", "example.org" },
-        { "http://notexample.org", "example.org" },
-        { "http://example.org@evil.example", "example.org" },
-        { "http://evil.example/http://example.org", "example.org" },
-        { "null", "example.org" },
-        { "null", "null" },
-        { "NULL", "" },
-        { "", "" },
-        { "", "example.org" },
-        { "http://", "" },
-        { "http://:80", "" },
-        { "://example.org", "example.org" },
-        { "example.org", "example.org" },
-        { "//example.org", "example.org" },
-        { "http:/example.org", "example.org" },
-        { "http:example.org", "example.org" },
-        { "http:", "example.org" },
-        { "http:/", "example.org" },
-        { "http://example.org/", "example.org" }, /* no browser sends the slash */
-        { "file://", "example.org" },
-        { "http://example.org http://example.org", "example.org" },
+        {"http://evil.example", "example.org"},
+        {"https://example.org", "example.org"}, /* another scheme is another origin */
+        {"http://example.org:81", "example.org"},
+        {"http://example.org", "example.org:5000"},
+        {"http://example.org:8080", "example.org:80"},
+        {"http://example.org:443", "example.org"},
+        {"http://example.org.evil.example", "example.org"},
+        {"http://notexample.org", "example.org"},
+        {"http://example.org@evil.example", "example.org"},
+        {"http://evil.example/http://example.org", "example.org"},
+        {"null", "example.org"},
+        {"null", "null"},
+        {"NULL", ""},
+        {"", ""},
+        {"", "example.org"},
+        {"http://", ""},
+        {"http://:80", ""},
+        {"://example.org", "example.org"},
+        {"example.org", "example.org"},
+        {"//example.org", "example.org"},
+        {"http:/example.org", "example.org"},
+        {"http:example.org", "example.org"},
+        {"http:", "example.org"},
+        {"http:/", "example.org"},
+        {"http://example.org/", "example.org"}, /* no browser sends the slash */
+        {"file://", "example.org"},
+        {"http://example.org http://example.org", "example.org"},
     };
     use(NULL);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -101,7 +101,7 @@ static void test_origin_bytes_of_any_kind_are_refused(void **state)
     (void)state;
     use(NULL);
     for (int c = 0; c < 256; c++) {
-        char origin[] = { 'h', (char)c, 't', 'p', ':', '/', '/', 'h' };
+        char origin[] = {'h', (char)c, 't', 'p', ':', '/', '/', 'h'};
         bool is_real = c == 't' || c == 'T';
         assert_int_equal(eio_origin_is_allowed(&policy, slice_of(origin, sizeof(origin)),
                                                SLICE_LITERAL("http"), SLICE_LITERAL("h")),
@@ -112,7 +112,7 @@ static void test_origin_bytes_of_any_kind_are_refused(void **state)
 static void test_origin_list_adds_to_the_same(void **state)
 {
     (void)state;
-    use((const char *[]){ "https://a.example", "http://b.example:8080", NULL });
+    use((const char *[]){"https://a.example", "http://b.example:8080", NULL});
     assert_true(is_allowed("http://example.org", "example.org"));
     assert_true(is_allowed("https://a.example", "example.org"));
     assert_true(is_allowed("https://a.example:443", "example.org"));
@@ -129,7 +129,7 @@ static void test_origin_list_adds_to_the_same(void **state)
 static void test_origin_null_is_allowed_when_listed(void **state)
 {
     (void)state;
-    use((const char *[]){ "null", NULL });
+    use((const char *[]){"null", NULL});
     assert_true(is_allowed("null", "example.org"));
     assert_false(is_allowed("http://evil.example", "example.org"));
 }
@@ -137,7 +137,7 @@ static void test_origin_null_is_allowed_when_listed(void **state)
 static void test_origin_star_allows_any(void **state)
 {
     (void)state;
-    use((const char *[]){ "https://a.example", "*", NULL });
+    use((const char *[]){"https://a.example", "*", NULL});
     assert_true(policy.is_any);
     assert_true(is_allowed("http://evil.example", "example.org"));
     assert_true(is_allowed("null", "example.org"));
@@ -147,7 +147,7 @@ static void test_origin_star_allows_any(void **state)
 static void test_origin_star_inside_an_entry_is_no_pattern(void **state)
 {
     (void)state;
-    use((const char *[]){ "https://*.example", NULL });
+    use((const char *[]){"https://*.example", NULL});
     assert_false(policy.is_any);
     assert_false(is_allowed("https://a.example", "example.org"));
 }
@@ -155,7 +155,7 @@ static void test_origin_star_inside_an_entry_is_no_pattern(void **state)
 static void test_origin_empty_list_is_off(void **state)
 {
     (void)state;
-    use((const char *[]){ NULL });
+    use((const char *[]){NULL});
     assert_true(policy.is_off);
     assert_true(is_allowed("http://evil.example", "example.org"));
 }
@@ -164,7 +164,7 @@ static void test_origin_list_is_copied(void **state)
 {
     (void)state;
     char entry[] = "https://a.example";
-    use((const char *[]){ entry, NULL });
+    use((const char *[]){entry, NULL});
     memset(entry, 'x', sizeof(entry) - 1);
     assert_true(is_allowed("https://a.example", "example.org"));
     assert_true(policy.allow_credentials);
@@ -173,7 +173,7 @@ static void test_origin_list_is_copied(void **state)
 static void test_origin_policy_without_memory(void **state)
 {
     (void)state;
-    const char *const list[] = { "https://a.example", "https://b.example", NULL };
+    const char *const list[] = {"https://a.example", "https://b.example", NULL};
     for (int n = 1; n <= 3; n++) {
         mem_fail_after(n);
         assert_int_equal(eio_origin_policy_init(&policy, list, true), CARAFE_ERR_NOMEM);
