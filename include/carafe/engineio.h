@@ -30,7 +30,8 @@ typedef struct eio_cookie_options {
     bool http_only;
 } eio_cookie_options;
 
-/* An origin check of the program's own: true lets the origin in. */
+/* An origin check of the program's own: true lets the origin in. Called for each request with an
+ * Origin header, maybe twice; it must not wait. */
 typedef bool eio_origin_fn(const char *origin, carafe_request *req, void *arg);
 
 /* What engine and Socket.IO servers have in common. Times are seconds. NULL-terminated lists and
@@ -79,8 +80,9 @@ CARAFE_API eio_server *eio_server_new_with(carafe_app *app, const eio_server_opt
 CARAFE_API void eio_server_free(eio_server *server);
 
 /* Sends a message; the bytes are copied. Text must be valid UTF-8.
- * CARAFE_ERR_CLOSED: the session has ended; CARAFE_ERR_BAD_UTF8; CARAFE_ERR_SLOW_READER: too much
- * is waiting, the session is closed; CARAFE_ERR_NOMEM. */
+ * CARAFE_ERR_CLOSED: the session has ended; CARAFE_ERR_BAD_UTF8; CARAFE_ERR_BAD_DATA: text with the
+ * byte 0x1e, which long-polling cannot carry (binary can); CARAFE_ERR_SLOW_READER: too much is
+ * waiting, the session is closed; CARAFE_ERR_NOMEM. */
 CARAFE_API int eio_send_text(eio_socket *sock, const char *data, size_t len);
 CARAFE_API int eio_send_binary(eio_socket *sock, const void *data, size_t len);
 

@@ -243,6 +243,9 @@ int eio_send_text(eio_socket *sock, const char *data, size_t len)
 {
     if (!utf8_is_valid(data, len))
         return CARAFE_ERR_BAD_UTF8;
+    /* In a polling body it would end this packet, and what follows would be one of its own. */
+    if (!sock->is_websocket && len && memchr(data, EIO_SEPARATOR, len))
+        return CARAFE_ERR_BAD_DATA;
     struct iovec piece = { (void *)(uintptr_t)data, len };
     return eio_socket_send(sock, '0' + EIO_MESSAGE, &piece, 1);
 }

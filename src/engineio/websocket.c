@@ -85,7 +85,8 @@ void eio_probe_end(eio_probe *probe)
  * hears of the end when it asks for the upgrade. Closing before that would leave it waiting. */
 void eio_probe_leave(eio_probe *probe)
 {
-    if (!probe->is_probed || !probe->ws) {
+    bool is_stopping = app_is_stopping(probe->sock->shard->core->ext.app);
+    if (!probe->is_probed || !probe->ws || is_stopping) {
         eio_probe_end(probe);
         return;
     }

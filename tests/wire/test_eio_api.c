@@ -201,6 +201,8 @@ static void test_api_text_must_be_utf8(void **state)
     (void)state;
     start_and_open();
     assert_int_equal(eio_send_text(eio_test.sock, "\xff", 1), CARAFE_ERR_BAD_UTF8);
+    /* Would be two packets in a polling body. */
+    assert_int_equal(eio_send_text(eio_test.sock, "a" SEP "4b", 4), CARAFE_ERR_BAD_DATA);
     assert_int_equal(eio_send_text(eio_test.sock, "\xc3\xb6", 2), 0);
     assert_int_equal(eio_send_text(eio_test.sock, NULL, 0), 0);
     eio_memory_poll_now(sid, "4\xc3\xb6" SEP "4");

@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "app/core.h"
 #include "base/mem.h"
 #include "sio_memory.h"
 
@@ -75,153 +74,6 @@ static void test_sio_connect_auth_is_what_the_client_sent(void **state)
     sio_peer_leave(peer);
 }
 
-/* ---- refusals ---- */
-
-static const char *message;
-static json_t *data;
-
-static int refuse(sio_ctx *ctx, void *arg)
-{
-    (void)arg;
-    sio_emit(ctx, "never", NULL);
-    return sio_refuse(ctx, message, data);
-}
-
-static void expect_refusal(const char *text, json_t *with, const char *answer)
-{
-    message = text;
-    data = with;
-    sio_peer_send(peer, "40");
-    sio_peer_expect(peer, "%s", answer);
-    sio_peer_expect_open(peer);
-}
-
-static void test_sio_connect_refusal_carries_message_and_data(void **state)
-{
-    (void)state;
-    start(refuse);
-    expect_refusal("log in", NULL, "44{\"message\":\"log in\"}");
-    expect_refusal(NULL, NULL, "44{\"message\":\"Connection rejected by server\"}");
-    expect_refusal("m", sio_pack("{s:i}", "code", 7), "44{\"message\":\"m\",\"data\":{\"code\":7}}");
-    expect_refusal("m", sio_tuple("i i", 1, 2), "44{\"message\":\"m\",\"data\":[1,2]}");
-    expect_refusal("m", json_null(), "44{\"message\":\"m\",\"data\":null}");
-    sio_memory_expect("");
-    sio_peer_leave(peer);
-}
-
-/* The client waits for an answer, whatever the handler makes of it. */
-static void test_sio_connect_refusal_that_cannot_be_encoded_is_still_answered(void **state)
-{
-    (void)state;
-    start(refuse);
-    expect_refusal("m", sio_binary("x", 1), "44{\"message\":\"m\"}");
-    expect_refusal("m", sio_pack("{s:s}", "a", NULL), "44{\"message\":\"m\"}");
-    expect_refusal("\xff", json_integer(1), "44{\"message\":\"Connection rejected by server\"}");
-    sio_peer_leave(peer);
-}
-
-static int refuse_then_return_ok(sio_ctx *ctx, void *arg)
-{
-    (void)arg;
-    (void)sio_refuse(ctx, "first", json_integer(1));
-    (void)sio_refuse(ctx, "second", NULL);
-    return SIO_OK;
-}
-
-static int refuse_in_event(sio_ctx *ctx, void *arg)
-{
-    (void)arg;
-    return sio_refuse(ctx, "late", json_integer(1));
-}
-
-static void test_sio_connect_last_refusal_counts(void **state)
-{
-    (void)state;
-    start(refuse_then_return_ok);
-    expect_refusal(NULL, NULL, "44{\"message\":\"second\"}");
-    sio_peer_leave(peer);
-}
-
-static void test_sio_connect_refusal_elsewhere_is_an_error(void **state)
-{
-    (void)state;
-    sio_memory_new(NULL);
-    sio_server_on(sio_test.server, "e", refuse_in_event);
-    sio_memory_start();
-    peer = sio_peer_new("/");
-    sio_peer_send(peer, "421[\"e\"]");
-    sio_memory_expect_log(2, "only a connect handler can refuse");
-    sio_peer_expect_open(peer);
-    sio_peer_leave(peer);
-}
-
-static int fail_connect(sio_ctx *ctx, void *arg)
-{
-    (void)arg;
-    return sio_fail(ctx, "the database is down");
-}
-
-static int note_error(sio_ctx *ctx, void *arg)
-{
-    (void)arg;
-    sio_memory_note("%s: %s", sio_event(ctx), sio_error_message(ctx));
-    return SIO_OK;
-}
-
-/* H10 */
-static void test_sio_connect_error_is_answered_with_its_cause_only_in_debug(void **state)
-{
-    (void)state;
-    sio_memory_new(NULL);
-    sio_server_on(sio_test.server, "connect", fail_connect);
-    sio_server_on_error(sio_test.server, NULL, note_error, NULL);
-    sio_memory_start();
-    peer = sio_peer_open();
-    expect_refusal(NULL, NULL, "44{\"message\":\"Connection rejected by server\"}");
-    atomic_store(&sio_test.base.app->is_debug, true);
-    expect_refusal(NULL, NULL, "44{\"message\":\"the database is down\"}");
-    atomic_store(&sio_test.base.app->is_debug, false);
-    sio_memory_expect("connect: the database is down;connect: the database is down;");
-    sio_peer_leave(peer);
-}
-
-static int refuse_in_error_handler(sio_ctx *ctx, void *arg)
-{
-    (void)arg;
-    return sio_refuse(ctx, "try later", NULL);
-}
-
-static void test_sio_connect_error_handler_may_say_the_message(void **state)
-{
-    (void)state;
-    sio_memory_new(NULL);
-    sio_server_on(sio_test.server, "connect", fail_connect);
-    sio_server_on_error_default(sio_test.server, refuse_in_error_handler, NULL);
-    sio_memory_start();
-    peer = sio_peer_open();
-    expect_refusal(NULL, NULL, "44{\"message\":\"try later\"}");
-    sio_peer_leave(peer);
-}
-
-static int guard_no(sio_ctx *ctx, void *arg)
-{
-    (void)ctx;
-    (void)arg;
-    return 1;
-}
-
-static void test_sio_connect_guard_refuses(void **state)
-{
-    (void)state;
-    sio_memory_new(NULL);
-    sio_server_on(sio_test.server, "connect", note_event, .guard = guard_no);
-    sio_memory_start();
-    peer = sio_peer_open();
-    expect_refusal(NULL, NULL, "44{\"message\":\"Connection rejected by server\"}");
-    sio_memory_expect("");
-    sio_peer_leave(peer);
-}
-
 /* ---- namespaces ---- */
 
 /* H12 */
@@ -270,6 +122,13 @@ static void test_sio_connect_any_namespace_with_a_star(void **state)
     /* A namespace that a peer made goes with its last client. */
     assert_int_equal(mem_blocks_in_use(), blocks);
     sio_peer_leave(peer);
+}
+
+static int note_error(sio_ctx *ctx, void *arg)
+{
+    (void)arg;
+    sio_memory_note("%s: %s", sio_event(ctx), sio_error_message(ctx));
+    return SIO_OK;
 }
 
 static void test_sio_connect_error_handler_of_any_namespace_opens_none(void **state)
@@ -494,13 +353,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SIO_TEST(test_sio_connect_auth_is_what_the_client_sent),
-        SIO_TEST(test_sio_connect_refusal_carries_message_and_data),
-        SIO_TEST(test_sio_connect_refusal_that_cannot_be_encoded_is_still_answered),
-        SIO_TEST(test_sio_connect_last_refusal_counts),
-        SIO_TEST(test_sio_connect_refusal_elsewhere_is_an_error),
-        SIO_TEST(test_sio_connect_error_is_answered_with_its_cause_only_in_debug),
-        SIO_TEST(test_sio_connect_error_handler_may_say_the_message),
-        SIO_TEST(test_sio_connect_guard_refuses),
         SIO_TEST(test_sio_connect_second_connect_is_refused_and_the_connection_stays),
         SIO_TEST(test_sio_connect_unknown_namespace_is_invalid),
         SIO_TEST(test_sio_connect_any_namespace_with_a_star),
