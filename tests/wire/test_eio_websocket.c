@@ -141,7 +141,7 @@ static void test_websocket_packets_that_say_nothing_are_ignored(void **state)
     (void)state;
     start_and_open(NULL);
     for (int i = 0; i < 1000; i++)
-        eio_memory_frame(client, WS_TEXT, "356" + i % 3, 1);
+        eio_memory_frame(client, WS_TEXT, &"356"[i % 3], 1);
     eio_memory_text(client, "5probe");
     eio_memory_text(client, "3probe");
     eio_memory_text(client, "4alive");

@@ -169,9 +169,7 @@ static void test_http_conn_of_a_peer_that_does_not_read_takes_no_more_requests(v
         memory_http_send(m, "GET /size?20000 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_in_range(s->requests, 1, 5);
     assert_true(net_conn_out_bytes(m->conn) < 100 * 1000);
-    size_t got = 0;
     for (int i = 0; i < 2000 && s->requests < 50; i++) {
-        got += buf_readable(&m->out);
         net_memory_drain(m);
         memory_http_turn();
     }

@@ -254,6 +254,41 @@ static void test_sio_ends_tasks_are_started_and_joined_from_threads(void **state
     assert_int_equal(sio_sleep(0.001), 0); /* in a plain thread */
 }
 
+static int on_join_task(sio_ctx *ctx, void *arg)
+{
+    (void)ctx;
+    count_up();
+    if (sio_task_join(*(sio_task **)arg) == CARAFE_ERR_STOPPING)
+        count_up();
+    return SIO_OK;
+}
+
+/* A worker waits for the task of a server that starts when that worker is gone. */
+static void test_sio_ends_task_outlives_the_worker_that_joined_it(void **state)
+{
+    (void)state;
+    atomic_int done = 0;
+    sio_client client;
+    carafe_app *other_app = carafe_app_new("other");
+    sio_server *other = sio_server_new(other_app);
+    sio_task *task = sio_server_start_background_task(other, counting_task, &done);
+    count = 0;
+    sio_server_on(sio, "join", on_join_task, .arg = &task);
+    start(1);
+    assert_true(sio_client_open(&client, sio_server_port(sio)));
+    assert_true(sio_client_join(&client, "/"));
+    assert_true(sio_client_send(&client, "42[\"join\"]"));
+    await_count(1);
+    assert_int_equal(sio_server_stop(sio), 0);
+    leave_main(&client);
+    assert_int_equal(sio_server_wait(sio), 0);
+    await_count(2);
+    assert_int_equal(sio_server_start(other, .port = SIO_PORT_ANY), 0);
+    assert_int_equal(sio_task_join(task), 0);
+    assert_int_equal(atomic_load(&done), 1);
+    carafe_app_free(other_app);
+}
+
 /* ---- deferred acks ---- */
 
 static sio_ack *deferred;
@@ -304,6 +339,7 @@ int main(void)
         TEST(test_sio_ends_server_can_run_again),
         TEST(test_sio_ends_server_can_be_freed_while_it_runs),
         TEST(test_sio_ends_tasks_are_started_and_joined_from_threads),
+        TEST(test_sio_ends_task_outlives_the_worker_that_joined_it),
         TEST(test_sio_ends_deferred_acks_are_answered_from_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
