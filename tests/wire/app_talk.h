@@ -1,8 +1,21 @@
-/* What the tests of an app behind the memory transport share: set-up, requests and views.
- *
- * Include it behind the headers it needs; it is part of each test program. */
+/* What the tests of an app behind the memory transport share: set-up, requests and views. Its
+ * names are the including program's own. */
 #ifndef CARAFE_TESTS_APP_TALK_H
 #define CARAFE_TESTS_APP_TALK_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "app_memory.h"
+#include "base/log.h"
+#include "base/mem.h"
 
 static app_memory app;
 static int64_t blocks_before;

@@ -1,8 +1,21 @@
-/* What the tests of an app on its own threads share: set-up, a gate that views pass, and stopping.
- *
- * Include it behind the headers it needs; it is part of each test program. */
+/* What the tests of an app on its own threads share: set-up, starting, stopping, a view. Its
+ * names are the including program's own. */
 #ifndef CARAFE_TESTS_SERVER_TALK_H
 #define CARAFE_TESTS_SERVER_TALK_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "app/app.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http_client.h"
 
 static carafe_app *app;
 static http_client client;
