@@ -98,7 +98,6 @@ static void drop_line(log_level level, const char *line, void *arg)
 
 static void start(uint8_t choice)
 {
-    static const char *const any[] = {"*", NULL};
     memset(&f, 0, sizeof(f));
     log_set_sink(drop_line, NULL);
     require(worker_init(&f.worker, 0, 0) == 0);
@@ -110,7 +109,7 @@ static void start(uint8_t choice)
         f.app, .on_open = on_open, .on_message = on_message, .on_close = on_close,
         .max_http_buffer_size = choice & 1 ? 40 : 0, .max_output_size = choice & 2 ? 300 : 0,
         .allow_upgrades = choice & 4 ? SIO_OFF : SIO_ON, .cookie = choice & 8 ? "io" : NULL,
-        .cors_allowed_origins = choice & 16 ? any : NULL);
+        .cors_allowed_origins = choice & 16 ? "*" : NULL);
     require(server != NULL);
     if (choice & 32)
         f.worker.coros.count_max = 1;

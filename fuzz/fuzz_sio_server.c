@@ -167,7 +167,7 @@ static void start(bool is_async)
     now_ms = worker_now(&node->worker);
     worker_set_now(&node->worker, now_ms);
     app = carafe_app_new("fuzz");
-    server = sio_server_new(app, .namespaces = (const char *[]){ "*", NULL }, .max_rooms = 3,
+    server = sio_server_new(app, .namespaces = "*", .max_rooms = 3,
                             .max_namespaces = 3, .max_pending_acks = 3, .max_pending_events = 4,
                             .async_handlers = is_async ? SIO_ON : SIO_OFF);
     require(server != NULL);

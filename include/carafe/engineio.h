@@ -34,20 +34,20 @@ typedef struct eio_cookie_options {
  * Origin header, maybe twice; it must not wait. */
 typedef bool eio_origin_fn(const char *origin, carafe_request *req, void *arg);
 
-/* What engine and Socket.IO servers have in common. Times are seconds. NULL-terminated lists and
- * strings are copied. */
+/* What engine and Socket.IO servers have in common. Times are seconds. Lists are one text, with
+ * commas: "https://a.example,https://b.example". Strings are copied. */
 #define EIO_SERVER_OPTIONS                                                                       \
     const char *path;             /* "/engine.io/" or "/socket.io/" when NULL */                 \
     double ping_interval;         /* 25 when 0 */                                                \
     double ping_timeout;          /* 20 when 0 */                                                \
     size_t max_http_buffer_size;  /* bytes of a message or polling body; 1,000,000 when 0 */     \
     sio_switch allow_upgrades;    /* offer WebSocket to polling clients; on */                   \
-    const char *const *transports; /* of "polling", "websocket"; both when NULL */               \
+    const char *transports;       /* of "polling,websocket"; both when NULL */                   \
     const char *cookie;           /* name of a cookie with the session id; none when NULL */     \
     const eio_cookie_options *cookie_options;                                                    \
-    /* NULL: the same origin as the request's. A list: those too ("*" is any). An empty list: the \
-     * check is off. */                                                                          \
-    const char *const *cors_allowed_origins;                                                     \
+    /* NULL: the same origin as the request's. A list: those too; "*" is any. "" (the empty list): \
+     * the check is off and no CORS headers are sent. */                                         \
+    const char *cors_allowed_origins;                                                            \
     eio_origin_fn *cors_check; /* decides instead of the list */                                 \
     void *cors_check_arg;                                                                        \
     sio_switch cors_credentials; /* allow cookies across origins; on */                          \

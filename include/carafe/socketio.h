@@ -57,8 +57,8 @@ typedef struct sio_server_options {
     size_t size;
     EIO_SERVER_OPTIONS;
     const char *resource;          /* another name of .path */
-    const char *const *namespaces; /* accepted besides those with handlers; "*" is any; "/" when
-                                      NULL */
+    const char *namespaces;        /* a list: accepted besides those with handlers; "*" is any;
+                                      "/" when NULL */
     sio_switch async_handlers;     /* the next event may start while a handler waits; on */
     bool always_connect;           /* answer CONNECT before the connect handler runs */
     sio_switch serve_client;       /* serve the browser's client below .path; on */

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/strlist.h"
 #include "engineio/config.h"
 
 enum {
@@ -43,20 +44,32 @@ static int set_size(size_t *out, const char *option, size_t value, size_t defaul
     return 0;
 }
 
-static int set_transports(eio_config *config, const char *const *transports)
+static int set_transports(eio_config *config, const char *transports)
 {
+    slice rest = slice_str(transports), entry;
     config->has_polling = config->has_websocket = transports == NULL;
-    for (; transports && *transports; transports++) {
-        if (strcmp(*transports, "polling") == 0)
+    while (slice_split(&rest, ',', &entry)) {
+        entry = slice_trim(entry);
+        if (slice_is(entry, "polling"))
             config->has_polling = true;
-        else if (strcmp(*transports, "websocket") == 0)
+        else if (slice_is(entry, "websocket"))
             config->has_websocket = true;
-        else
+        else if (entry.len)
             return refuse("transports", "may hold \"polling\" and \"websocket\" only");
     }
     if (!config->has_polling && !config->has_websocket)
         return refuse("transports", "must hold at least one transport");
     return 0;
+}
+
+static int set_origins(eio_config *config, const char *allowed, bool allow_credentials)
+{
+    char **origins;
+    TRY(str_list_split(allowed, &origins));
+    int error = eio_origin_policy_init(&config->origins, (const char *const *)origins,
+                                       allow_credentials);
+    str_list_free(origins);
+    return error;
 }
 
 /* Adds the slashes in front and behind that may be left away. */
@@ -142,8 +155,7 @@ static int fill(eio_config *config, const eio_server_options *o, const char *def
     TRY(set_cookie(config, o->cookie, o->cookie_options));
     config->origin_check = o->cors_check;
     config->origin_check_arg = o->cors_check_arg;
-    return eio_origin_policy_init(&config->origins, o->cors_allowed_origins,
-                                  o->cors_credentials != SIO_OFF);
+    return set_origins(config, o->cors_allowed_origins, o->cors_credentials != SIO_OFF);
 }
 
 int eio_config_init(eio_config *config, const eio_server_options *options,

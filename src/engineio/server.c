@@ -138,7 +138,7 @@ static bool check_origin(eio_core *core, http_request *req)
     char why[512];
     snprintf(why, sizeof(why),
              "origin \"%.*s\" is not accepted; this server is \"http://%.*s\"; to let it in, set "
-             ".cors_allowed_origins = (const char *[]){ \"%.*s\", NULL }",
+             ".cors_allowed_origins = \"%.*s\"",
              (int)(origin.len < 100 ? origin.len : 100), origin.data,
              (int)(req->head.host.len < 100 ? req->head.host.len : 100),
              req->head.host.len ? req->head.host.data : "",

@@ -13,8 +13,9 @@ static bool is_accepted(const sio_server *server, slice name)
 {
     if (sio_handlers_get(&server->handlers, name) || server->config.accepts_any_ns)
         return true;
-    for (const char *const *entry = server->config.namespaces; *entry; entry++) {
-        if (slice_is(name, *entry))
+    slice rest = slice_str(server->config.namespaces), entry;
+    while (slice_split(&rest, ',', &entry)) {
+        if (slice_eq(slice_trim(entry), name))
             return true;
     }
     return false;

@@ -14,32 +14,8 @@ enum {
     LIMIT_CAP = 10 * 1000 * 1000,
 };
 
-static const char *const default_namespaces[] = { "/", NULL };
 
 /* ---- copies ---- */
-
-static void list_free(const char *const *items)
-{
-    for (const char *const *item = items; item && *item; item++)
-        mem_free((char *)(uintptr_t)*item);
-    mem_free((char **)(uintptr_t)items);
-}
-
-static const char *const *list_dup(const char *const *items)
-{
-    size_t count = 0;
-    while (items[count])
-        count++;
-    char **copy = mem_zalloc((count + 1) * sizeof(*copy));
-    for (size_t i = 0; copy && i < count; i++) {
-        copy[i] = mem_strdup(items[i]);
-        if (!copy[i]) {
-            list_free((const char *const *)copy);
-            return NULL;
-        }
-    }
-    return (const char *const *)copy;
-}
 
 static int merge_text(const char **to, const char *from)
 {
@@ -49,18 +25,6 @@ static int merge_text(const char **to, const char *from)
     if (!copy)
         return CARAFE_ERR_NOMEM;
     mem_free((char *)(uintptr_t)*to);
-    *to = copy;
-    return 0;
-}
-
-static int merge_list(const char *const **to, const char *const *from)
-{
-    if (!from)
-        return 0;
-    const char *const *copy = list_dup(from);
-    if (!copy)
-        return CARAFE_ERR_NOMEM;
-    list_free(*to);
     *to = copy;
     return 0;
 }
@@ -107,9 +71,9 @@ int sio_options_merge(sio_server_options *to, const sio_server_options *from)
     TRY(merge_text(&to->path, o.resource ? o.resource : o.path));
     TRY(merge_text(&to->cookie, o.cookie));
     TRY(merge_text(&to->client_dir, o.client_dir));
-    TRY(merge_list(&to->transports, o.transports));
-    TRY(merge_list(&to->cors_allowed_origins, o.cors_allowed_origins));
-    TRY(merge_list(&to->namespaces, o.namespaces));
+    TRY(merge_text(&to->transports, o.transports));
+    TRY(merge_text(&to->cors_allowed_origins, o.cors_allowed_origins));
+    TRY(merge_text(&to->namespaces, o.namespaces));
     TRY(merge_cookie(&to->cookie_options, o.cookie_options));
     to->size = sizeof(*to);
     MERGE(ping_interval);
@@ -140,9 +104,9 @@ void sio_options_deinit(sio_server_options *o)
     mem_free((char *)(uintptr_t)o->path);
     mem_free((char *)(uintptr_t)o->cookie);
     mem_free((char *)(uintptr_t)o->client_dir);
-    list_free(o->transports);
-    list_free(o->cors_allowed_origins);
-    list_free(o->namespaces);
+    mem_free((char *)(uintptr_t)o->transports);
+    mem_free((char *)(uintptr_t)o->cors_allowed_origins);
+    mem_free((char *)(uintptr_t)o->namespaces);
     cookie_free(o->cookie_options);
     *o = (sio_server_options){ 0 };
 }
@@ -159,15 +123,17 @@ static int set_limit(size_t *out, const char *option, size_t value, size_t defau
     return 0;
 }
 
-static int set_namespaces(sio_config *config, const char *const *names)
+static int set_namespaces(sio_config *config, const char *names)
 {
-    config->namespaces = names ? names : default_namespaces;
-    for (const char *const *name = config->namespaces; *name; name++) {
-        if (strcmp(*name, "*") == 0) {
+    config->namespaces = names ? names : "/";
+    slice rest = slice_str(config->namespaces), name;
+    while (slice_split(&rest, ',', &name)) {
+        name = slice_trim(name);
+        if (slice_is(name, "*")) {
             config->accepts_any_ns = true;
-        } else if (**name != '/' || strchr(*name, ',')) {
-            log_line(LOG_SOCKETIO, LOG_ERROR,
-                     "option .namespaces: \"%s\" does not begin with \"/\" or has a comma", *name);
+        } else if (name.len && name.data[0] != '/') {
+            log_line(LOG_SOCKETIO, LOG_ERROR, "option .namespaces: \"%.*s\" does not begin with \"/\"",
+                     (int)name.len, name.data);
             return CARAFE_ERR_ARGUMENT;
         }
     }

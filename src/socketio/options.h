@@ -7,7 +7,7 @@
 
 typedef struct sio_config {
     bool accepts_any_ns;     /* "*" in .namespaces, or a handler for "*" */
-    const char *const *namespaces; /* accepted besides those with handlers; of the options */
+    const char *namespaces;  /* a list: accepted besides those with handlers; of the options */
     bool async_handlers;
     bool always_connect;
     bool serve_client;

@@ -181,25 +181,6 @@ static int add_waiter(uintptr_t id, sio_call_state *call)
     return record != NULL;
 }
 
-/* The wait is over without the task's end: the task must not hold on to a worker that may go. */
-static void remove_waiter(uintptr_t id, const sio_call_state *call)
-{
-    task_waiter *found = NULL;
-    pthread_mutex_lock(&records_lock);
-    sio_task_record *record = map_get(&records, slice_of(&id, sizeof(id)));
-    task_waiter **at = record ? &record->waiters : NULL;
-    while (at && *at && (*at)->call != call)
-        at = &(*at)->next;
-    if (at && *at) {
-        found = *at;
-        *at = found->next;
-    }
-    pthread_mutex_unlock(&records_lock);
-    if (found)
-        sio_call_unref(found->call);
-    mem_free(found);
-}
-
 int sio_task_join(sio_task *task)
 {
     if (!task)
@@ -213,8 +194,6 @@ int sio_task_join(sio_task *task)
     if (result > 0) {
         json_t *ended = sio_call_wait(call, (uint64_t)SLEEP_S_MAX * 1000);
         result = ended ? 0 : CARAFE_ERR_STOPPING;
-        if (!ended)
-            remove_waiter((uintptr_t)task, call);
         json_decref(ended);
     }
     sio_call_unref(call);

@@ -83,7 +83,7 @@ static void test_polling_handshake_follows_the_options(void **state)
 static void test_polling_handshake_offers_no_upgrade_without_websocket(void **state)
 {
     (void)state;
-    eio_test.options.transports = (const char *[]){"polling", NULL};
+    eio_test.options.transports = "polling";
     start_and_open();
     assert_non_null(strstr(eio_answered.body, "\"upgrades\":[]"));
 }

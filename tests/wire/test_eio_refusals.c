@@ -92,7 +92,7 @@ static void test_refusals_transport_unknown(void **state)
 static void test_refusals_transport_not_enabled(void **state)
 {
     (void)state;
-    eio_test.options.transports = (const char *[]){"websocket", NULL};
+    eio_test.options.transports = "websocket";
     eio_memory_start();
     check_refused("GET", "transport=polling", "", CODE_0);
     net_memory *client = eio_memory_open_websocket(sid, NULL);
@@ -385,7 +385,7 @@ static void test_refusals_foreign_page_cannot_post_into_a_session(void **state)
 static void test_refusals_errors_have_cors_headers(void **state)
 {
     (void)state;
-    eio_test.options.cors_allowed_origins = (const char *[]){"https://a.example", NULL};
+    eio_test.options.cors_allowed_origins = "https://a.example";
     eio_test.options.cors_credentials = SIO_OFF;
     eio_memory_start();
     static const char *const queries[] = {"transport=x", "transport=polling&sid=x"};
@@ -400,7 +400,7 @@ static void test_refusals_errors_have_cors_headers(void **state)
 static void test_refusals_preflight(void **state)
 {
     (void)state;
-    eio_test.options.cors_allowed_origins = (const char *[]){"*", NULL};
+    eio_test.options.cors_allowed_origins = "*";
     eio_memory_start();
     open_session();
     eio_memory_ask("OPTIONS", query_of(sid),
@@ -419,7 +419,7 @@ static void test_refusals_preflight(void **state)
 static void test_refusals_origin_check_can_be_off(void **state)
 {
     (void)state;
-    eio_test.options.cors_allowed_origins = (const char *[]){NULL};
+    eio_test.options.cors_allowed_origins = "";
     eio_memory_start();
     eio_memory_ask("GET", "transport=polling", "Origin: http://evil.example\r\n", NULL, 200, NULL);
     assert_null(http_answer_header(&eio_answered, "Access-Control-Allow-Origin"));

@@ -26,7 +26,7 @@ static void test_server_with_a_bad_option_is_refused(void **state)
     eio_test.options.ping_interval = -1;
     expect_refused("option .ping_interval");
     eio_test.options.ping_interval = 0;
-    eio_test.options.transports = (const char *[]){"carrier pigeon", NULL};
+    eio_test.options.transports = "carrier pigeon";
     expect_refused("option .transports");
     eio_test.options.transports = NULL;
     eio_memory_start();

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "app/core.h"
 #include "base/log.h"
 #include "sio_memory.h"
 
@@ -210,6 +211,19 @@ static void test_sio_acks_deferred_ack_of_a_client_that_left_is_closed(void **st
     sio_memory_expect("1 1;-402;");
 }
 
+/* The loop has ended, and the worker is not taken apart yet. */
+static void test_sio_acks_deferred_ack_in_the_last_moment_is_closed(void **state)
+{
+    (void)state;
+    on("defer", defer);
+    start();
+    sio_peer_send(peer, "425[\"defer\"]");
+    sio_peer_leave(peer);
+    sio_memory_stop();
+    sio_test.base.app->has_mailbox = false;
+    assert_int_equal(sio_ack_reply(deferred, "s", "too late"), CARAFE_ERR_CLOSED);
+}
+
 static void test_sio_acks_deferred_ack_after_the_run_is_closed(void **state)
 {
     sio_ack *ack;
@@ -237,6 +251,7 @@ int main(void)
         TEST(test_sio_acks_without_handler_are_never_acked),
         TEST(test_sio_acks_deferred_ack_is_answered_later_or_never),
         TEST(test_sio_acks_deferred_ack_of_a_client_that_left_is_closed),
+        TEST(test_sio_acks_deferred_ack_in_the_last_moment_is_closed),
         TEST(test_sio_acks_deferred_ack_after_the_run_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

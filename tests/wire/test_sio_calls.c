@@ -265,6 +265,30 @@ static void test_sio_calls_call_ends_when_the_client_leaves(void **state)
     sio_memory_expect("disconnect;answer none;");
 }
 
+/* The disconnect handler comes after the one that waits, so that must not wait for it. */
+static void test_sio_calls_call_ends_when_the_client_leaves_without_async_handlers(void **state)
+{
+    (void)state;
+    start_with(&(sio_server_options){ .size = sizeof(sio_server_options),
+                                      .async_handlers = SIO_OFF },
+               call_self);
+    sio_peer_send(peer, "42[\"do\"]");
+    sio_peer_leave(peer);
+    sio_memory_expect("answer none;disconnect;");
+}
+
+static void test_sio_calls_answer_that_comes_with_the_time_out_is_taken(void **state)
+{
+    (void)state;
+    start(call_self);
+    sio_peer_send(peer, "42[\"do\"]");
+    sio_test.base.now_ms += 5000;
+    worker_set_now(&sio_test.base.worker, sio_test.base.now_ms);
+    sio_peer_send(peer, "430[1]");
+    sio_memory_expect("answer [1];");
+    sio_peer_leave(peer);
+}
+
 static void test_sio_calls_call_ends_when_the_server_stops(void **state)
 {
     (void)state;
@@ -458,6 +482,8 @@ int main(void)
         SIO_TEST(test_sio_calls_call_passes_without_async_handlers),
         SIO_TEST(test_sio_calls_call_times_out),
         SIO_TEST(test_sio_calls_call_ends_when_the_client_leaves),
+        SIO_TEST(test_sio_calls_call_ends_when_the_client_leaves_without_async_handlers),
+        SIO_TEST(test_sio_calls_answer_that_comes_with_the_time_out_is_taken),
         SIO_TEST(test_sio_calls_call_ends_when_the_server_stops),
         SIO_TEST(test_sio_calls_bad_calls_fail_at_once),
         SIO_TEST(test_sio_calls_caller_may_leave_before_the_answer),

@@ -107,7 +107,7 @@ static void test_sio_connect_unknown_namespace_is_invalid(void **state)
 static void test_sio_connect_any_namespace_with_a_star(void **state)
 {
     (void)state;
-    start_with(OPTIONS(.namespaces = (const char *[]){ "*", NULL }), NULL);
+    start_with(OPTIONS(.namespaces = "*"), NULL);
     peer = sio_peer_open();
     int64_t blocks = 0;
     for (int i = 0; i < 200; i++) {
@@ -147,7 +147,7 @@ static void test_sio_connect_error_handler_of_any_namespace_opens_none(void **st
 static void test_sio_connect_max_namespaces_is_n(void **state)
 {
     (void)state;
-    start_with(OPTIONS(.max_namespaces = 2, .namespaces = (const char *[]){ "*", NULL }), NULL);
+    start_with(OPTIONS(.max_namespaces = 2, .namespaces = "*"), NULL);
     peer = sio_peer_open();
     sio_peer_join(peer, "/1");
     sio_peer_join(peer, "/2");

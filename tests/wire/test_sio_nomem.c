@@ -88,7 +88,7 @@ static int on_error(sio_ctx *ctx, void *arg)
 static void start(void)
 {
     sio_memory_new(&(sio_server_options){ .size = sizeof(sio_server_options),
-                                          .namespaces = (const char *[]){ "*", NULL } });
+                                          .namespaces = "*" });
     sio_server *sio = sio_test.server;
     sio_server_on(sio, "connect", on_connect);
     sio_server_on(sio, "echo", on_echo);

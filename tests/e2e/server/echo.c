@@ -68,9 +68,9 @@ int echo_server_init(carafe_app *app, const struct settings *s)
         .connect_timeout = s->common.connect_timeout, .upgrade_timeout = s->common.upgrade_timeout,
         .max_http_buffer_size = s->common.max_http_buffer_size,
         .allow_upgrades = s->common.allow_upgrades,
-        .transports = s->common.has_transports ? s->common.transports : NULL,
+        .transports = s->common.transports,
         .cookie = s->common.cookie,
-        .cors_allowed_origins = s->common.has_origins ? s->common.origins : NULL,
+        .cors_allowed_origins = s->common.origins,
         .on_open = on_open, .on_message = on_message, .on_close = on_close);
     return eio ? 0 : CARAFE_ERR_ARGUMENT;
 }

@@ -19,15 +19,6 @@
 
 #include "server.h"
 
-/* Splits `text` in place at its commas. */
-static void split(char *text, const char *items[LIST_MAX + 1])
-{
-    size_t count = 0;
-    for (char *item = strtok(text, ","); item && count < LIST_MAX; item = strtok(NULL, ","))
-        items[count++] = item;
-    items[count] = NULL;
-}
-
 static const struct option known[] = {
     { "port", required_argument, NULL, 'p' },
     { "workers", required_argument, NULL, 'w' },
@@ -75,15 +66,13 @@ static bool read_option(struct settings *s, int option)
         s->common.allow_upgrades = SIO_OFF;
         return true;
     case 'T':
-        split(optarg, s->common.transports);
-        s->common.has_transports = true;
+        s->common.transports = optarg;
         return true;
     case 'C':
         s->common.cookie = optarg;
         return true;
     case 'o':
-        split(optarg, s->common.origins);
-        s->common.has_origins = true;
+        s->common.origins = optarg;
         return true;
     case 's':
         s->async_handlers = SIO_OFF;
@@ -101,17 +90,16 @@ static bool read_option(struct settings *s, int option)
 
 static sio_server *make_server(carafe_app *app, const struct settings *s)
 {
-    static const char *const accepted[] = { "/", "/quiet", NULL };
     sio_server *sio = sio_server_new(
         app, .ping_interval = s->common.ping_interval, .ping_timeout = s->common.ping_timeout,
         .connect_timeout = s->common.connect_timeout, .upgrade_timeout = s->common.upgrade_timeout,
         .max_http_buffer_size = s->common.max_http_buffer_size,
         .allow_upgrades = s->common.allow_upgrades,
-        .transports = s->common.has_transports ? s->common.transports : NULL,
+        .transports = s->common.transports,
         .cookie = s->common.cookie,
-        .cors_allowed_origins = s->common.has_origins ? s->common.origins : NULL,
+        .cors_allowed_origins = s->common.origins,
         .async_handlers = s->async_handlers, .always_connect = s->always_connect,
-        .namespaces = accepted);
+        .namespaces = "/,/quiet");
     if (!sio || events_init(sio, s) < 0 || namespaces_init(sio) < 0)
         return NULL;
     return sio;

@@ -19,10 +19,9 @@ struct settings {
         double ping_interval, ping_timeout, connect_timeout, upgrade_timeout;
         size_t max_http_buffer_size;
         sio_switch allow_upgrades;
-        const char *transports[LIST_MAX + 1];
+        const char *transports;
         const char *cookie;
-        const char *origins[LIST_MAX + 1];
-        bool has_transports, has_origins;
+        const char *origins;
     } common;
     sio_switch async_handlers;
     bool always_connect;

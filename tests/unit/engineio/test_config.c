@@ -137,20 +137,20 @@ static void test_config_sizes_have_a_range(void **state)
 static void test_config_transports(void **state)
 {
     (void)state;
-    options.transports = (const char *[]){"polling", NULL};
+    options.transports = "polling";
     check_accepted();
     assert_true(config.has_polling && !config.has_websocket);
-    options.transports = (const char *[]){"websocket", NULL};
+    options.transports = "websocket";
     check_accepted();
     assert_true(!config.has_polling && config.has_websocket);
-    options.transports = (const char *[]){"websocket", "polling", "polling", NULL};
+    options.transports = "websocket,polling,polling";
     check_accepted();
     assert_true(config.has_polling && config.has_websocket);
-    options.transports = (const char *[]){NULL};
+    options.transports = "";
     check_refused("transports");
-    options.transports = (const char *[]){"polling", "webtransport", NULL};
+    options.transports = "polling,webtransport";
     check_refused("transports");
-    options.transports = (const char *[]){"", NULL};
+    options.transports = "";
     check_refused("transports");
 }
 
@@ -245,7 +245,7 @@ static bool check_origin(const char *origin, carafe_request *req, void *arg)
 static void test_config_origins(void **state)
 {
     (void)state;
-    options.cors_allowed_origins = (const char *[]){"https://a.example", NULL};
+    options.cors_allowed_origins = "https://a.example";
     options.cors_credentials = SIO_OFF;
     options.cors_check = check_origin;
     options.cors_check_arg = &options;
@@ -255,7 +255,7 @@ static void test_config_origins(void **state)
     assert_false(config.origins.allow_credentials);
     assert_ptr_equal(config.origin_check, check_origin);
     assert_ptr_equal(config.origin_check_arg, &options);
-    options.cors_allowed_origins = (const char *[]){NULL};
+    options.cors_allowed_origins = "";
     check_accepted();
     assert_true(config.origins.is_off);
 }
@@ -277,7 +277,7 @@ static void test_config_without_memory(void **state)
     (void)state;
     options.path = "chat";
     options.cookie = "io";
-    options.cors_allowed_origins = (const char *[]){"https://a.example", NULL};
+    options.cors_allowed_origins = "https://a.example";
     int n = 1, error;
     do {
         mem_fail_after(n++);
