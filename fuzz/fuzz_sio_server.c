@@ -96,7 +96,7 @@ static int on_room(sio_ctx *ctx, void *arg)
     if (*what == 'c')
         return sio_close_room(ctx, room);
     return sio_emit(ctx, "room", sio_binary(room, strlen(room)), .to = room,
-                    .except = (const char *[]){ "not", NULL }, .callback = on_answer);
+                    .except = "not", .callback = on_answer);
 }
 
 static int on_wait(sio_ctx *ctx, void *arg)

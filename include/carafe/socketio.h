@@ -180,7 +180,8 @@ typedef struct sio_emit_options {
     const char *ns;                /* the event's namespace ("/" in sio_server_*) when NULL */
     const char *to;                /* a room, or one client by its sid */
     const char *const *rooms;      /* NULL-terminated: all clients in any of them, once each */
-    const char *const *except;     /* NULL-terminated rooms whose clients get nothing */
+    const char *except;            /* a room, or a client's sid, that gets nothing */
+    const char *const *except_rooms; /* NULL-terminated: none of the clients in any of them */
     bool broadcast;                /* in a handler: all clients of the namespace */
     bool skip_self;                /* in a handler: not to the sender */
     const char *skip_sid;          /* not to this client */

@@ -137,6 +137,14 @@ static void skip_sid(sio_shard *shard, const char *sid, const char *ns, uint64_t
         socket->mark = generation;
 }
 
+static void skip_room(sio_ns *ns, const char *name, uint64_t generation)
+{
+    skip_sid(ns->shard, name, ns->name, generation);
+    const sio_room *room = sio_room_find(ns, slice_str(name));
+    for (uint32_t i = 0; room && i < room->member_count; i++)
+        room->members[i].socket->mark = generation;
+}
+
 /* Marks all who must not get it. */
 static void mark_skipped(sio_ns *ns, const sio_address *address, uint64_t generation)
 {
@@ -144,12 +152,10 @@ static void mark_skipped(sio_ns *ns, const sio_address *address, uint64_t genera
     skip_sid(ns->shard, address->skip_sid, ns->name, generation);
     for (const char *const *sid = address->skip_sids; sid && *sid; sid++)
         skip_sid(ns->shard, *sid, ns->name, generation);
-    for (const char *const *name = address->except; name && *name; name++) {
-        skip_sid(ns->shard, *name, ns->name, generation);
-        const sio_room *room = sio_room_find(ns, slice_str(*name));
-        for (uint32_t i = 0; room && i < room->member_count; i++)
-            room->members[i].socket->mark = generation;
-    }
+    if (address->except)
+        skip_room(ns, address->except, generation);
+    for (const char *const *name = address->except_rooms; name && *name; name++)
+        skip_room(ns, *name, generation);
 }
 
 static void send_to_room(sio_ns *ns, const char *name, const outgoing *out,
@@ -166,7 +172,8 @@ static void send_to_room(sio_ns *ns, const char *name, const outgoing *out,
 
 static bool skips_nobody(const sio_address *address)
 {
-    return !address->except && !address->skip_self && !address->skip_sid && !address->skip_sids;
+    return !address->except && !address->except_rooms && !address->skip_self &&
+           !address->skip_sid && !address->skip_sids;
 }
 
 /* Nothing here calls back: sessions that fail are told at the end of the turn, so the arrays stay
@@ -259,10 +266,11 @@ static void parcel_free(parcel *p)
 
 static parcel *parcel_new(sio_server *server, const outgoing *out, const sio_address *from)
 {
-    size_t pointers = pointers_size(from->rooms) + pointers_size(from->except) +
+    size_t pointers = pointers_size(from->rooms) + pointers_size(from->except_rooms) +
                       pointers_size(from->skip_sids);
     size_t size = text_size(from->ns) + text_size(from->to) + text_size(from->skip_self) +
-                  text_size(from->skip_sid) + list_size(from->rooms) + list_size(from->except) +
+                  text_size(from->skip_sid) + text_size(from->except) +
+                  list_size(from->rooms) + list_size(from->except_rooms) +
                   list_size(from->skip_sids);
     parcel *p = mem_zalloc(sizeof(*p) + size);
     if (!p)
@@ -271,9 +279,10 @@ static parcel *parcel_new(sio_server *server, const outgoing *out, const sio_add
     char *at = p->bytes, *text = p->bytes + pointers;
     p->address = *from;
     p->address.rooms = copy_list(from->rooms, &at, &text);
-    p->address.except = copy_list(from->except, &at, &text);
+    p->address.except_rooms = copy_list(from->except_rooms, &at, &text);
     p->address.skip_sids = copy_list(from->skip_sids, &at, &text);
     p->address.ns = copy_text(from->ns, &text);
+    p->address.except = copy_text(from->except, &text);
     p->address.to = copy_text(from->to, &text);
     p->address.skip_self = copy_text(from->skip_self, &text);
     p->address.skip_sid = copy_text(from->skip_sid, &text);

@@ -20,7 +20,8 @@ typedef struct sio_address {
     const char *ns;
     const char *to;                 /* a room or sid; NULL and rooms NULL: everybody */
     const char *const *rooms;
-    const char *const *except;
+    const char *except;             /* a room or sid */
+    const char *const *except_rooms;
     const char *skip_self;          /* a sid, or NULL; so are the next two */
     const char *skip_sid;
     const char *const *skip_sids;

@@ -48,7 +48,9 @@ static int check_options(const char *call, const sio_emit_options *o)
     if (o->ns && *o->ns != '/')
         return bad_argument(call, ".ns does not begin with \"/\"");
     TRY(check_list(call, o->rooms, ".rooms has an empty name"));
-    TRY(check_list(call, o->except, ".except has an empty name"));
+    if (o->except && !*o->except)
+        return bad_argument(call, ".except is empty");
+    TRY(check_list(call, o->except_rooms, ".except_rooms has an empty name"));
     return check_list(call, o->skip_sids, ".skip_sids has an empty name");
 }
 
@@ -82,6 +84,7 @@ static sio_address address_of(const sio_emit_options *o, const char *ns)
         .to = o->to,
         .rooms = o->rooms,
         .except = o->except,
+        .except_rooms = o->except_rooms,
         .skip_sid = o->skip_sid,
         .skip_sids = o->skip_sids,
         .is_volatile = o->volatile_,

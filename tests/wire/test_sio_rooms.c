@@ -148,13 +148,13 @@ static void to_sid(sio_ctx *ctx)
 static void to_all_except_room(sio_ctx *ctx)
 {
     assert_int_equal(
-        sio_emit(ctx, "e", NULL, .broadcast = true, .except = (const char *[]){ "r1", NULL }), 0);
+        sio_emit(ctx, "e", NULL, .broadcast = true, .except = "r1"), 0);
 }
 
 static void to_room_except_room(sio_ctx *ctx)
 {
     const char *except[] = { "r2", peers[0]->sid, "nobody", NULL };
-    assert_int_equal(sio_emit(ctx, "e", NULL, .to = "r1", .except = except), 0);
+    assert_int_equal(sio_emit(ctx, "e", NULL, .to = "r1", .except_rooms = except), 0);
 }
 
 static void to_all_skipping(sio_ctx *ctx)
@@ -367,7 +367,8 @@ static void bad_arguments(sio_ctx *ctx)
     } rows[] = {
         { sio_emit(ctx, "e", NULL, .to = ""), "sio_emit: .to is empty" },
         { sio_emit(ctx, "e", NULL, .rooms = empty_list), "sio_emit: .rooms" },
-        { sio_emit(ctx, "e", NULL, .except = empty_list), "sio_emit: .except" },
+        { sio_emit(ctx, "e", NULL, .except = ""), "sio_emit: .except" },
+        { sio_emit(ctx, "e", NULL, .except_rooms = empty_list), "sio_emit: .except_rooms" },
         { sio_emit(ctx, "e", NULL, .skip_sid = ""), "sio_emit: .skip_sid" },
         { sio_emit(ctx, "e", NULL, .skip_sids = empty_list), "sio_emit: .skip_sids" },
         { sio_emit(ctx, "e", NULL, .ns = "chat"), "sio_emit: .ns" },

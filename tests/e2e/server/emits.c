@@ -43,7 +43,7 @@ static void read_target(json_t *where, struct target *target)
         .ns = member(where, "ns"),
         .to = member(where, "to"),
         .rooms = strings(json_object_get(where, "rooms"), target->rooms),
-        .except = strings(json_object_get(where, "except"), target->except),
+        .except_rooms = strings(json_object_get(where, "except"), target->except),
         .broadcast = json_is_true(json_object_get(where, "broadcast")),
         .skip_self = json_is_true(json_object_get(where, "skip_self")),
         .skip_sid = member(where, "skip_sid"),
