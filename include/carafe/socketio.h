@@ -300,8 +300,10 @@ CARAFE_API json_t *sio_args(sio_ctx *ctx);
 CARAFE_API const char *sio_args_raw(sio_ctx *ctx, size_t *len);
 
 /* Unpacks the arguments in order by Jansson's formats: sio_unpack(ctx, "s i", &name, &age). What it
- * gives is borrowed. CARAFE_ERR_UNPACK: one is missing or of another type; the error is set, as by
- * sio_fail: "args[0].room: expected string, got number". Further arguments are ignored. */
+ * gives is borrowed. CARAFE_ERR_UNPACK: one is missing, of another type, or too large for an int
+ * ("i"; "I" takes 64 bits); the error is set, as by sio_fail: "args[0].room: expected string, got
+ * number", and nothing was stored. Further arguments are ignored. "F" takes any number; "f" no
+ * integer, which is what JavaScript sends for 2.0. */
 CARAFE_API int sio_unpack(sio_ctx *ctx, const char *fmt, ...);
 
 /* In connect: what the client sent to authenticate itself, borrowed; NULL when nothing. */

@@ -210,16 +210,28 @@ static void take_back(carafe_app *app, const progress *done)
     deinit_workers(app, done->inited);
 }
 
+static void set_has_mailbox(carafe_app *app, bool has_mailbox)
+{
+    pthread_mutex_lock(&app->lock);
+    app->has_mailbox = has_mailbox;
+    pthread_mutex_unlock(&app->lock);
+}
+
 int app_nodes_start(carafe_app *app, int signal_fd)
 {
     progress done = { 0 };
     int error = init_workers(app, &done);
     if (error == 0)
         error = prepare_extensions(app, &done);
-    if (error == 0)
+    if (error == 0) {
+        /* From their first turn on the workers post to each other. */
+        set_has_mailbox(app, true);
         error = start_threads(app, signal_fd, &done);
-    if (error < 0)
+    }
+    if (error < 0) {
+        set_has_mailbox(app, false);
         take_back(app, &done);
+    }
     return error;
 }
 

@@ -143,7 +143,6 @@ static void begin_stop(carafe_app *app)
 static void leave_start(carafe_app *app, int error)
 {
     pthread_mutex_lock(&app->lock);
-    app->has_mailbox = error == 0;
     atomic_store(&app->state, error < 0 ? APP_IDLE : APP_RUNNING);
     /* Somebody stopped it while it started. */
     if (error == 0 && atomic_load(&app->is_stopping))

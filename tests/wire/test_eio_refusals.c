@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -288,33 +287,24 @@ static void test_refusals_huge_post_without_a_session_is_413(void **state)
     eio_memory_expect_log(1, "413");
 }
 
-static double post_seconds(size_t packets)
+/* A scan of the body per packet would take hours, and this test be stopped long before. */
+static void test_refusals_a_million_packets_take_one_pass(void **state)
 {
-    char *body = malloc(2 * packets);
-    assert_non_null(body);
-    for (size_t i = 0; i < packets; i++) {
-        body[2 * i] = i % 2 ? '6' : '4';
-        body[2 * i + 1] = i + 1 < packets ? SEP[0] : '\0';
-    }
-    struct timespec from, to;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
-    eio_memory_post(sid, body);
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
-    free(body);
-    return (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
-}
-
-/* A quadratic scan would take 100 times as long for ten times as much. */
-static void test_refusals_many_small_packets_take_linear_time(void **state)
-{
+    enum { PACKETS = 1000000, MESSAGE_EVERY = 1000 };
     (void)state;
-    eio_test.options.max_http_buffer_size = 2000000;
+    eio_test.options.max_http_buffer_size = 2 * PACKETS;
     eio_test.is_silent = true;
     eio_memory_start();
     eio_memory_open(sid, NULL);
-    double few = post_seconds(100000), many = post_seconds(1000000);
-    assert_int_equal(eio_test.messages, 550000);
-    assert_true(many < few * 40 + 0.5);
+    char *body = malloc(2 * PACKETS);
+    assert_non_null(body);
+    for (size_t i = 0; i < PACKETS; i++) {
+        body[2 * i] = i % MESSAGE_EVERY ? '6' : '4';
+        body[2 * i + 1] = i + 1 < PACKETS ? SEP[0] : '\0';
+    }
+    eio_memory_post(sid, body);
+    free(body);
+    assert_int_equal(eio_test.messages, PACKETS / MESSAGE_EVERY);
 }
 
 /* ---- origins ---- */
@@ -462,7 +452,7 @@ int main(void)
         EIO_TEST(test_refusals_octet_stream_is_answered),
         EIO_TEST(test_refusals_post_over_the_limit_is_413),
         EIO_TEST(test_refusals_huge_post_without_a_session_is_413),
-        EIO_TEST(test_refusals_many_small_packets_take_linear_time),
+        EIO_TEST(test_refusals_a_million_packets_take_one_pass),
         EIO_TEST(test_refusals_foreign_origin),
         EIO_TEST(test_refusals_forwarded_headers_are_ignored),
         EIO_TEST(test_refusals_foreign_page_cannot_post_into_a_session),
