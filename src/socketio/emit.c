@@ -204,6 +204,8 @@ static void deliver(sio_shard *shard, const outgoing *out, const sio_address *ad
 /* An address and message on their way to another worker; one allocation for all strings. */
 typedef struct parcel {
     worker_task task;
+    struct parcel *next; /* until it is posted */
+    unsigned worker_index;
     sio_server *server;
     outgoing out;
     sio_address address;
@@ -310,34 +312,63 @@ static void on_parcel(worker *w, worker_task *task)
     parcel_free(p);
 }
 
-static int send_parcel(sio_server *server, unsigned worker_index, const outgoing *out,
-                       const sio_address *address)
+static void free_parcels(parcel *first)
 {
-    parcel *p = parcel_new(server, out, address);
-    if (!p)
-        return CARAFE_ERR_NOMEM;
-    p->task.fn = on_parcel;
-    /* A worker that has ended has no clients left: nothing is lost with it. */
-    if (app_post(server->core.ext.app, worker_index, &p->task) < 0)
-        parcel_free(p);
+    while (first) {
+        parcel *next = first->next;
+        parcel_free(first);
+        first = next;
+    }
+}
+
+/* Parcels for all workers but this one; all or none, so that nobody gets what others miss. */
+static int pack_parcels(sio_server *server, const outgoing *out, const sio_address *address,
+                        unsigned worker_count, parcel **first)
+{
+    const worker *here = worker_current();
+    *first = NULL;
+    for (unsigned i = 0; i < worker_count; i++) {
+        if (here && here == app_worker(server->core.ext.app, i))
+            continue;
+        parcel *p = parcel_new(server, out, address);
+        if (!p) {
+            free_parcels(*first);
+            return CARAFE_ERR_NOMEM;
+        }
+        p->task.fn = on_parcel;
+        p->worker_index = i;
+        p->next = *first;
+        *first = p;
+    }
     return 0;
+}
+
+static void post_parcels(sio_server *server, parcel *first)
+{
+    while (first) {
+        parcel *next = first->next; /* a posted one is its worker's */
+        /* A worker that has ended has no clients left: nothing is lost with it. */
+        if (app_post(server->core.ext.app, first->worker_index, &first->task) < 0)
+            parcel_free(first);
+        first = next;
+    }
 }
 
 int sio_emit_to(sio_server *server, const sio_content *content, sio_address *address)
 {
     outgoing out;
+    parcel *parcels;
     if (address->has_ack)
         address->ack.id = atomic_fetch_add_explicit(&server->next_ack_id, 1, memory_order_relaxed);
     TRY(outgoing_init(&out, content, address));
-    int error = 0;
     /* Before the start and after the end there is nobody to send to. */
     unsigned count = sio_server_worker_count(server);
-    for (unsigned i = 0; i < count; i++) {
-        worker *here = worker_current();
-        if (here && here == app_worker(server->core.ext.app, i))
+    worker *here = worker_current();
+    int error = pack_parcels(server, &out, address, count, &parcels);
+    if (error == 0) {
+        post_parcels(server, parcels);
+        if (here && here->index < count && here == app_worker(server->core.ext.app, here->index))
             deliver(sio_shard_of(server, here), &out, address);
-        else if (send_parcel(server, i, &out, address) < 0)
-            error = CARAFE_ERR_NOMEM;
     }
     outgoing_deinit(&out);
     return error;
