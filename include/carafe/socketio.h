@@ -306,7 +306,8 @@ CARAFE_API const char *sio_args_raw(sio_ctx *ctx, size_t *len);
  * integer, which is what JavaScript sends for 2.0. */
 CARAFE_API int sio_unpack(sio_ctx *ctx, const char *fmt, ...);
 
-/* In connect: what the client sent to authenticate itself, borrowed; NULL when nothing. */
+/* In connect: the object the client sent to authenticate itself, empty when it sent none. Borrowed.
+ * NULL elsewhere, and when there is no memory. */
 CARAFE_API json_t *sio_auth(sio_ctx *ctx);
 
 /* In disconnect: one of SIO_REASON_*, static. NULL elsewhere. */

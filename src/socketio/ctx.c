@@ -47,6 +47,9 @@ const char *sio_args_raw(sio_ctx *ctx, size_t *len)
 
 json_t *sio_auth(sio_ctx *ctx)
 {
+    /* None sent and an empty object are the same to clients, and easier on handlers. */
+    if (!ctx->auth && ctx->is_connect)
+        ctx->auth = json_object();
     return ctx->auth;
 }
 

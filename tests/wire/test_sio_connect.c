@@ -70,7 +70,7 @@ static void test_sio_connect_auth_is_what_the_client_sent(void **state)
     peer = sio_peer_open();
     sio_peer_send(peer, "40");
     expect_accepted(peer);
-    sio_memory_expect("none 0;");
+    sio_memory_expect("{} 0;");
     sio_peer_leave(peer);
 }
 
