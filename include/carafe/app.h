@@ -216,8 +216,11 @@ CARAFE_API int carafe_respond_bytes(carafe_request *req, const char *content_typ
  * CARAFE_ERR_FILE: cannot be read (answered 404 when the view returns this). */
 CARAFE_API int carafe_send_file(carafe_request *req, const char *path);
 
-/* A redirect; `status` is 301, 302, 303, 307 or 308; 0 means 302. */
-CARAFE_API int carafe_redirect(carafe_request *req, const char *location, int status);
+/* A redirect: carafe_redirect(req, location) is a 302; a third argument is 301, 302, 303, 307 or
+ * 308. */
+CARAFE_API int carafe_redirect_with(carafe_request *req, const char *location, int status);
+#define carafe_redirect(...) CARAFE_REDIRECT_(__VA_ARGS__, 0, )
+#define CARAFE_REDIRECT_(req, location, status, ...) carafe_redirect_with(req, location, status)
 
 /* Drops what was set and answers `status` with the app's error handler or a standard page; returns
  * the status: "return carafe_abort(req, 404);". */

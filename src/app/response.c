@@ -241,7 +241,7 @@ int carafe_set_status(carafe_request *req, int status)
     return 0;
 }
 
-int carafe_redirect(carafe_request *req, const char *location, int status)
+int carafe_redirect_with(carafe_request *req, const char *location, int status)
 {
     TRY(check_open(req));
     if (status == 0)
