@@ -69,7 +69,8 @@ typedef struct sio_server_options {
     size_t max_rooms;              /* joined by one client; 1,000 when 0 */
     size_t max_pending_acks;       /* answers one client owes; 10,000 when 0 */
     size_t max_pending_events;     /* events of one connection whose handlers wait or have not
-                                      started; reading pauses there; 1,000 when 0 */
+                                      started; reading pauses there (at four times as many while the
+                                      client owes answers); 1,000 when 0 */
     sio_switch logger;             /* this layer's log lines; off */
 } sio_server_options;
 

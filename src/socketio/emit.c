@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "socketio/event.h"
 
 /* ---- one socket ---- */
 
@@ -37,6 +38,8 @@ int sio_emit_to_socket(sio_socket *socket, const sio_content *content, const sio
             sio_ack_take(&socket->acks, ack->id, &unused);
     }
     sio_attachment_list_deinit(&attachments);
+    if (error == 0 && ack)
+        sio_event_expect_answer(socket->client);
     return error;
 }
 

@@ -296,15 +296,43 @@ static void start(sio_job *job)
     sio_job_unref(job);
 }
 
+static bool owes_answers(const sio_client *client)
+{
+    for (const sio_socket *socket = client->sockets; socket; socket = socket->next) {
+        if (socket->acks.open_count)
+            return true;
+    }
+    return false;
+}
+
+/* One event more waits. Reading pauses at the limit; later while the client owes answers, since
+ * handlers may wait for just those. */
+static void count_pending(sio_client *client)
+{
+    enum { OWING_FACTOR = 4 };
+    size_t max = client->shard->server->config.max_pending_events;
+    if (++client->job_count < max || client->is_paused)
+        return;
+    if (owes_answers(client) && client->job_count < max * OWING_FACTOR)
+        return;
+    client->is_paused = true;
+    eio_socket_pause(client->eio);
+}
+
+void sio_event_expect_answer(sio_client *client)
+{
+    if (!client->is_paused)
+        return;
+    client->is_paused = false;
+    eio_socket_resume(client->eio);
+}
+
 static void schedule(sio_job *job)
 {
     sio_client *client = job->client;
     const sio_config *config = &client->shard->server->config;
     job->refs++;
-    if (++client->job_count >= config->max_pending_events && !client->is_paused) {
-        client->is_paused = true;
-        eio_socket_pause(client->eio);
-    }
+    count_pending(client);
     bool must_wait = !config->async_handlers && client->running && job->type != SIO_JOB_ACK;
     if (must_wait)
         list_push_back(&client->jobs, &job->link);

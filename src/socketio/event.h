@@ -68,6 +68,9 @@ void sio_event_connect(sio_job *job, sio_socket *socket);
 void sio_event_received(sio_job *job, sio_socket *socket);
 void sio_event_acked(sio_job *job, sio_socket *socket);
 
+/* The client has been asked for an answer: it is read on, should it be paused. */
+void sio_event_expect_answer(sio_client *client);
+
 /* Runs the disconnect handler, and buries the socket when it has ended. */
 void sio_event_disconnect(sio_socket *socket, const char *reason);
 

@@ -388,6 +388,39 @@ static void test_sio_leave_paused_connection_that_goes_away_is_forgotten(void **
     sio_peer_leave(peer);
 }
 
+static int ask_back(sio_ctx *ctx, void *arg)
+{
+    (void)arg;
+    json_t *answer = sio_call(ctx, "question", NULL, .timeout = 5);
+    sio_memory_note("%s", answer ? "answered" : "no answer");
+    json_decref(answer);
+    return SIO_OK;
+}
+
+/* The handler waits for what the paused client has to say. */
+static void test_sio_leave_answers_get_through_to_handlers_at_the_limit(void **state)
+{
+    (void)state;
+    sio_memory_new(
+        &(sio_server_options){ .size = sizeof(sio_server_options), .max_pending_events = 1 });
+    sio_server_on(sio_test.server, "ask", ask_back);
+    sio_server_on(sio_test.server, "wait", wait_and_note);
+    sio_memory_start();
+    peer = sio_peer_new("/");
+    sio_peer_send(peer, "42[\"ask\"]");
+    sio_peer_expect(peer, "420[\"question\"]");
+    expect_paused(false);
+    for (int i = 0; i < 3; i++)
+        sio_peer_send(peer, "42[\"wait\"]");
+    expect_paused(true);
+    sio_memory_pass(1000);
+    sio_memory_expect("wait ended;wait ended;wait ended;");
+    sio_peer_send(peer, "430[]");
+    sio_memory_expect("answered;");
+    expect_paused(false);
+    sio_peer_leave(peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,6 +437,7 @@ int main(void)
         SIO_TEST(test_sio_leave_events_overtake_waiting_ones_with_async_handlers),
         SIO_TEST(test_sio_leave_max_pending_events_pauses_reading_and_resumes),
         SIO_TEST(test_sio_leave_paused_connection_that_goes_away_is_forgotten),
+        SIO_TEST(test_sio_leave_answers_get_through_to_handlers_at_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
