@@ -82,6 +82,13 @@ if(NOT CARAFE_FUZZ)
         endforeach()
     endforeach()
 
+    # The same tests for the switch of machines that have no assembly of their own.
+    carafe_cmocka_test(unit_net_coro_ucontext unit
+        "${CMAKE_CURRENT_SOURCE_DIR}/tests/unit/net/test_coro.c" carafe_base)
+    target_sources(unit_net_coro_ucontext PRIVATE src/net/coro.c src/net/coro_ucontext.c)
+    target_compile_definitions(unit_net_coro_ucontext PRIVATE CARAFE_CORO_UCONTEXT)
+    target_include_directories(unit_net_coro_ucontext PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/src")
+
     file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/tests/wire/test_*.c")
     foreach(source ${sources})
         get_filename_component(name "${source}" NAME_WE)

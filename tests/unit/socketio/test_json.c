@@ -469,7 +469,7 @@ static void test_sio_json_decode_foreign_locale_changes_nothing(void **state)
 {
     (void)state;
     if (!setlocale(LC_NUMERIC, "de_DE.UTF-8"))
-        skip();
+        skip(); /* a machine without that locale */
     json_t *value = decoded("1.5");
     assert_true(json_real_value(value) == 1.5);
     buf text = {0};
