@@ -218,7 +218,9 @@ static void *user_main(void *arg)
             sio_server_close_room(sio, "some", NULL);
             break;
         case 7:
-            sio_server_disconnect(sio, sid, NULL);
+            /* Seldom, or nobody would stay for long enough to answer. */
+            if (rand_r(&seed) % 64 == 0)
+                sio_server_disconnect(sio, sid, NULL);
             break;
         case 8:
             sio_server_is_connected(sio, sid, NULL);
